@@ -1,0 +1,98 @@
+"""One RLDS episode in memory, column by column."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+from typing import Any
+
+import numpy as np
+
+from . import keys
+from .errors import DamagedDatasetError
+
+Column = np.ndarray | list[bytes] | list[str]
+
+
+@dataclasses.dataclass(frozen=True)
+class Episode:
+    """The steps of one episode and its metadata.
+
+    An episode of N actions has T = N + 1 steps: the last one holds the final observation, and its
+    action, reward and discount carry no meaning. Images stay encoded until `pixels` is called.
+
+    Attributes:
+      columns: by field path: numeric and bool fields as arrays (T, ...); images as T encoded
+        byte strings; text as T strings.
+      metadata: by name, as Python scalars and strings.
+    """
+
+    columns: dict[str, Column]
+    metadata: dict[str, Any]
+
+    def __len__(self) -> int:
+        """Number of steps T."""
+        return len(self.columns[keys.IS_FIRST])
+
+    def __getitem__(self, path: str) -> Column:
+        return self.columns[path]
+
+    @property
+    def num_transitions(self) -> int:
+        """Number of actions N = T - 1."""
+        return len(self) - 1
+
+    @property
+    def episode_id(self) -> str:
+        return str(self.metadata.get(keys.EPISODE_ID, ""))
+
+    @property
+    def success(self) -> bool:
+        return bool(self.metadata.get(keys.SUCCESS, False))
+
+    def episode_return(self) -> float:
+        """Undiscounted sum of the rewards of the N transitions."""
+        return float(np.sum(self.columns[keys.REWARD][:-1], dtype=np.float64))
+
+    def state_matrix(self) -> np.ndarray:
+        """All state fields side by side, in the order of their paths: (T, S) float32."""
+        paths = sorted(path for path in self.columns if path.startswith(keys.STATE_PREFIX))
+        columns = [np.asarray(self.columns[path]).reshape(len(self), -1) for path in paths]
+        return np.concatenate(columns, axis=1).astype(np.float32)
+
+    def pixels(self, path: str) -> np.ndarray:
+        """The decoded frames of an image field: (T, H, W, C) uint8.
+
+        Raises:
+          DamagedDatasetError: a frame that cannot be decoded, naming episode, field and step.
+        """
+        return np.stack([self._decode(path, step) for step in range(len(self))])
+
+    def _decode(self, path: str, step: int) -> np.ndarray:
+        try:
+            return decode_image(self.columns[path][step])
+        except (OSError, ValueError) as error:
+            raise DamagedDatasetError(
+                f"episode {self.episode_id!r}, field {path}, step {step}: the image cannot be "
+                f"decoded: {error}"
+            ) from error
+
+
+def encode_image(pixels: np.ndarray, encoding: str, quality: int = 95) -> bytes:
+    """Encodes (H, W, 3) or (H, W, 1) uint8 pixels as `jpeg` (at `quality`) or `png`."""
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    array = pixels[..., 0] if pixels.shape[-1] == 1 else pixels
+    options = {"quality": quality, "subsampling": 0} if encoding == "jpeg" else {}
+    Image.fromarray(array).save(buffer, format=encoding, **options)
+    return buffer.getvalue()
+
+
+def decode_image(encoded: bytes) -> np.ndarray:
+    """Decodes JPEG or PNG bytes to (H, W, C) uint8; raises OSError where they are damaged."""
+    from PIL import Image
+
+    with Image.open(io.BytesIO(encoded), formats=("JPEG", "PNG")) as image:
+        array = np.asarray(image)
+    return array if array.ndim == 3 else array[..., None]
