@@ -1,0 +1,197 @@
+"""Recording episodes of a task to an RLDS dataset, each durable before the next begins."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import itertools
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import dm_env
+import gymnasium
+import numpy as np
+
+from ..datasets import keys
+from ..datasets.errors import SerldsError, UsageError
+from ..datasets.logger import EpisodeLogger, make_logger
+from ..datasets.paths import DatasetPath
+from ..datasets.schema import Schema
+from ..datasets.store import EpisodeStore
+from .dm_adapter import GymAsDmEnv
+from .rollout import EpisodeResult, Policy, RandomPolicy, run_episodes
+from .tasks import env_identity, make_env, make_expert, task_of
+
+_MOST_ATTEMPTS = 20
+"""Episodes recorded for each successful one that was asked for, before recording gives up."""
+
+COLLECTORS_BY_ACTOR = {"expert": "scripted", "policy": "policy", "random": "random"}
+
+
+@dataclasses.dataclass(frozen=True)
+class RecordingResult:
+    """What a recording added.
+
+    Attributes:
+      directory: of the dataset.
+      episodes: how each new episode went, in order.
+      total_episodes: how many the dataset holds now.
+      notices: what opening the dataset had to put right.
+    """
+
+    directory: Path
+    episodes: tuple[EpisodeResult, ...]
+    total_episodes: int
+    notices: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        count = len(self.episodes)
+        successes = sum(episode.success for episode in self.episodes)
+        transitions = sum(episode.length for episode in self.episodes)
+        line = (
+            f"{self.directory}: recorded {count} episodes ({successes} successful, {transitions} "
+            f"transitions); it holds {self.total_episodes} now"
+        )
+        return "\n".join([*self.notices, line])
+
+
+def record_episodes(
+    env_id: str,
+    env_args: Mapping[str, Any],
+    dataset: str | Path,
+    *,
+    by: str,
+    episodes: int,
+    count: str = "all",
+    policy: Policy | None = None,
+    policy_checkpoint: str = "",
+    expert_noise: float = 0.0,
+    seed: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> RecordingResult:
+    """Makes a task, runs episodes in it and appends each to a dataset.
+
+    Args:
+      env_id: Gymnasium id of the task.
+      env_args: its arguments.
+      dataset: `<data_dir>/<name>[/<version>]`; made when it is not there.
+      by: who acts: `expert`, `policy` or `random`.
+      episodes: how many to record.
+      count: which of them count: `all`, or only the `successful` ones; the others are recorded too.
+      policy: who acts when `by` is `policy`.
+      policy_checkpoint: where that policy comes from, for the metadata.
+      expert_noise: standard deviation of the noise on the expert's motions, in units of the action.
+      seed: of the first episode; the next ones count on. None counts on from the episodes that the
+        dataset holds, so that none is recorded twice.
+      progress: called with (done, total) after each episode.
+
+    Raises:
+      UsageError: a task, argument or combination that is not allowed, or a dataset that the
+        episodes do not fit.
+      StoreWriteError: the operating system refused to write; earlier episodes are intact.
+      SerldsError: too few episodes succeed to ever record as many as asked for.
+    """
+    _check_request(by, episodes, count, policy, expert_noise)
+    with contextlib.closing(make_env(env_id, **env_args)) as env:
+        actor = policy or _scripted(env, by, expert_noise)
+        results: list[EpisodeResult] = []
+        counted = 0
+
+        def on_episode(result: EpisodeResult) -> None:
+            nonlocal counted
+            results.append(result)
+            counted += result.success or count == "all"
+            if progress:
+                progress(counted, episodes)
+
+        def seeds(first: int) -> Iterator[int]:
+            for seed in itertools.count(first):
+                if counted == episodes:
+                    return
+                if len(results) == _MOST_ATTEMPTS * episodes:
+                    raise SerldsError(
+                        f"{dataset}: stopped after {len(results)} episodes, of which only "
+                        f"{counted} of {episodes} succeeded; all of them are recorded"
+                    )
+                yield seed
+
+        with (
+            open_store(env, dataset) as store,
+            recording(env, store, COLLECTORS_BY_ACTOR[by], lambda: policy_checkpoint) as logger,
+        ):
+            first = store.num_episodes if seed is None else seed
+            run_episodes(logger, actor, seeds(first), on_episode=on_episode)
+            return RecordingResult(
+                store.directory, tuple(results), store.num_episodes, store.notices
+            )
+
+
+def open_store(env: gymnasium.Env, dataset: str | Path | DatasetPath) -> EpisodeStore:
+    """Opens a dataset for the episodes of an environment made by `make_env`."""
+    env_id, env_args = env_identity(env)
+    docs = task_of(env).field_docs
+    schema = Schema.from_spaces(env.observation_space, env.action_space, docs)
+    return EpisodeStore.open(dataset, schema, env_id=env_id, env_args=env_args)
+
+
+@contextlib.contextmanager
+def recording(
+    env: gymnasium.Env,
+    store: EpisodeStore,
+    collector: str,
+    policy_checkpoint: Callable[[], str] = lambda: "",
+) -> Iterator[EpisodeLogger]:
+    """An environment for `run_episode` that appends each finished episode to `store`.
+
+    Args:
+      env: made by `make_env`; it stays the caller's to close.
+      store: opened by `open_store`; it stays the caller's to close.
+      collector: who acts, one of `keys.COLLECTORS`.
+      policy_checkpoint: asked at the end of each episode for the checkpoint that acted.
+    """
+    task = task_of(env)
+
+    def step_fields(timestep: dm_env.TimeStep, action: Any, wrapped: Any) -> dict[str, Any]:
+        return {
+            keys.LANGUAGE_INSTRUCTION: task.language_instruction,
+            keys.TIMESTAMP_S: np.float32(task.elapsed_s),
+        }
+
+    def metadata(timestep: dm_env.TimeStep, wrapped: dm_env.Environment) -> dict[str, Any]:
+        return {
+            keys.TASK: task.task,
+            keys.ROBOT: task.robot,
+            keys.COLLECTOR: collector,
+            keys.POLICY_CHECKPOINT: policy_checkpoint(),
+            keys.SUCCESS: bool(wrapped.info["success"]),
+            keys.SEED: -1 if wrapped.episode_seed is None else wrapped.episode_seed,
+            keys.CONTROL_HZ: task.control_hz,
+        }
+
+    logger = make_logger(GymAsDmEnv(env), store, step_fields, metadata)
+    try:
+        yield logger
+    finally:
+        logger.writer.close()
+
+
+def _scripted(env: gymnasium.Env, by: str, expert_noise: float) -> Policy:
+    if by == "expert":
+        return make_expert(env, expert_noise)
+    return RandomPolicy(int(np.prod(env.action_space.shape or ())))
+
+
+def _check_request(
+    by: str, episodes: int, count: str, policy: Policy | None, expert_noise: float
+) -> None:
+    if by not in COLLECTORS_BY_ACTOR:
+        raise UsageError(f"by={by!r}: expected one of {', '.join(COLLECTORS_BY_ACTOR)}")
+    if (policy is not None) != (by == "policy"):
+        raise UsageError(f"by={by!r}: a policy is needed for 'policy', and for nothing else")
+    if count not in ("all", "successful"):
+        raise UsageError(f"count={count!r}: expected all or successful")
+    if episodes < 1:
+        raise UsageError(f"episodes={episodes}: expected at least 1")
+    if expert_noise and by != "expert":
+        raise UsageError(f"expert_noise={expert_noise}: only the expert takes it, not {by!r}")
