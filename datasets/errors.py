@@ -31,3 +31,7 @@ class DamagedDatasetError(SerldsError):
 
 class StoreLockedError(SerldsError):
     """Another process is writing the dataset."""
+
+
+class StoreWriteError(SerldsError):
+    """The operating system refused a write: a full disk, a quota, a failing device."""

@@ -47,22 +47,24 @@ def read_records(path: Path) -> Iterator[bytes]:
             index += 1
 
 
-def record_spans(path: Path) -> list[tuple[int, int, int]]:
+def record_spans(path: Path) -> Iterator[tuple[int, int, int]]:
     """(offset, payload length, masked payload CRC) of each record, without reading payloads.
 
     Raises:
-      DamagedDatasetError: the file ends inside a record.
+      DamagedDatasetError: after the last whole record, where the file ends inside one or the
+        checksum of a length is wrong.
     """
-    spans, size = [], path.stat().st_size
+    size = path.stat().st_size
     with path.open("rb") as file:
+        index = 0
         while header := file.read(_HEADER.size):
             offset = file.tell() - len(header)
-            length = _payload_length(header, path, len(spans), offset)
+            length = _payload_length(header, path, index, offset)
             if offset + _HEADER.size + length + _FOOTER.size > size:
-                raise _torn(path, len(spans), offset)
+                raise _torn(path, index, offset)
             file.seek(length, os.SEEK_CUR)
-            spans.append((offset, length, _FOOTER.unpack(file.read(_FOOTER.size))[0]))
-    return spans
+            yield offset, length, _FOOTER.unpack(file.read(_FOOTER.size))[0]
+            index += 1
 
 
 def read_record_at(path: Path, offset: int) -> bytes:
@@ -139,6 +141,8 @@ def check_episode(episode: Episode, schema: Schema) -> None:
             raise SchemaError(f"{where}: {kind} not in the schema: {', '.join(unknown)}")
     for field in schema.steps:
         _check_column(where, field, episode.columns[field.path], len(episode))
+    for field in schema.metadata:
+        _check_metadata(where, field, episode.metadata[field.path])
 
 
 def _check_column(where: str, field: Field, column: Column, steps: int) -> None:
@@ -150,7 +154,8 @@ def _check_column(where: str, field: Field, column: Column, steps: int) -> None:
         kind = bytes if field.is_image else str
         if field.shape and not field.is_image:
             return
-        if wrong := next((i for i, item in enumerate(column) if not isinstance(item, kind)), None):
+        wrong = next((i for i, item in enumerate(column) if not isinstance(item, kind)), None)
+        if wrong is not None:
             raise SchemaError(
                 f"{where}, field {field.path}, step {wrong}: expected {kind.__name__}, found "
                 f"{type(column[wrong]).__name__}"
@@ -164,25 +169,45 @@ def _check_column(where: str, field: Field, column: Column, steps: int) -> None:
         )
 
 
-def _fill(feature: Any, field: Field, column: Column) -> None:
-    if field.is_image:
-        feature.bytes_list.value.extend(column)
-    elif field.dtype == STRING:
-        feature.bytes_list.value.extend(
-            text.encode() for text in np.asarray(column, dtype=object).ravel()
-        )
-    elif field.dtype.startswith("float"):
-        feature.float_list.value.extend(np.asarray(column, np.float32).ravel().tolist())
+def _check_metadata(where: str, field: Field, value: Any) -> None:
+    array = np.asarray(value)
+    if field.dtype == STRING:
+        fits = array.dtype.kind == "U" or (array.dtype.kind == "O" and bool(field.shape))
+    elif array.dtype.kind in "iu" and np.dtype(field.dtype).kind in "iu":
+        limits = np.iinfo(field.dtype)
+        fits = array.size == 0 or (limits.min <= array.min() and array.max() <= limits.max)
     else:
-        feature.int64_list.value.extend(np.asarray(column).astype(np.int64).ravel().tolist())
+        fits = array.dtype.kind != "O" and np.can_cast(array.dtype, field.dtype, "same_kind")
+    if not fits or array.shape != tuple(field.shape):
+        raise SchemaError(
+            f"{where}, metadata field {field.path}: expected {field.describe()}, found "
+            f"{type(value).__name__} {value!r}"
+        )
+
+
+def _list_of(field: Field) -> str:
+    """Which of the three lists of a `tf.Example` feature holds the values."""
+    if field.is_image or field.dtype == STRING:
+        return "bytes_list"
+    return "float_list" if field.dtype.startswith("float") else "int64_list"
+
+
+def _fill(feature: Any, field: Field, column: Column) -> None:
+    values = getattr(feature, _list_of(field)).value
+    if field.is_image:
+        values.extend(column)
+    elif field.dtype == STRING:
+        values.extend(text.encode() for text in np.asarray(column, dtype=object).ravel())
+    elif field.dtype.startswith("float"):
+        values.extend(np.asarray(column, np.float32).ravel().tolist())
+    else:
+        values.extend(np.asarray(column).astype(np.int64).ravel().tolist())
 
 
 def _column(features: Any, name: str, field: Field, steps: int) -> Column:
     if name not in features:
         raise DamagedDatasetError(f"record lacks the field {name} of the schema")
-    feature = features[name]
-    kind = feature.WhichOneof("kind")
-    values = getattr(feature, kind).value if kind else ()
+    values = getattr(features[name], _list_of(field)).value
     expected = steps if field.is_image else steps * field.size
     if len(values) != expected:
         raise DamagedDatasetError(
@@ -191,11 +216,18 @@ def _column(features: Any, name: str, field: Field, steps: int) -> Column:
     if field.is_image:
         return list(values)
     if field.dtype == STRING:
-        texts = [value.decode() for value in values]
+        texts = [_text(value, name, index) for index, value in enumerate(values)]
         if not field.shape:
             return texts
         return np.array(texts, dtype=object).reshape(steps, *field.shape)
     return np.array(values, dtype=field.dtype).reshape(steps, *field.shape)
+
+
+def _text(value: bytes, name: str, index: int) -> str:
+    try:
+        return value.decode()
+    except UnicodeDecodeError as error:
+        raise DamagedDatasetError(f"field {name}, value {index}: not UTF-8: {error}") from error
 
 
 def _scalar(column: Column) -> Any:

@@ -207,8 +207,8 @@ class Schema:
             )
         metadata = features[keys.EPISODE_METADATA] if keys.EPISODE_METADATA in features else {}
         return cls(
-            steps=tuple(_fields_of_features(features[keys.STEPS].feature, "")),
-            metadata=tuple(_fields_of_features(metadata, "")),
+            steps=_sorted(_fields_of_features(features[keys.STEPS].feature, "")),
+            metadata=_sorted(_fields_of_features(metadata, "")),
         )
 
     def to_features(self) -> tfds.features.FeaturesDict:
@@ -325,6 +325,11 @@ def _field_of_space(path: str, space: Any, about: FieldDoc, image_encoding: str)
     return Field(path, str(dtype), tuple(shape), encoding, about)
 
 
+def _sorted(fields: Iterable[Field]) -> tuple[Field, ...]:
+    # Features come back from JSON in no particular order.
+    return tuple(sorted(fields, key=lambda field: field.path))
+
+
 def _fields_of_features(features: Any, path: str) -> Iterable[Field]:
     import tensorflow_datasets as tfds
 
@@ -340,6 +345,12 @@ def _fields_of_features(features: Any, path: str) -> Iterable[Field]:
         encoding = features.encoding_format or "png"
         yield Field(path, np.dtype(features.np_dtype).name, features.shape, encoding, about)
     elif type(features) in (tfds.features.Tensor, tfds.features.Scalar):
+        stored = features.get_serialized_info()
+        if None in features.shape or stored.np_dtype != features.np_dtype:
+            raise SchemaError(
+                f"field {path!r}: feature {features!r} is not supported: serlds reads tensors of "
+                f"fixed shape that are stored without compression"
+            )
         dtype = features.np_dtype
         name = STRING if np.dtype(dtype).kind in "OSU" else np.dtype(dtype).name
         yield Field(path, name, tuple(features.shape), None, about)

@@ -1,0 +1,186 @@
+"""The append-only, crash-safe store that all recordings go through."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from .dataset_files import INFO_FILE, MAX_SHARDS, SplitFiles, dataset_info_json, shard_name
+from .durable_files import commit, create_directory, stage
+from .episode import Episode
+from .errors import SerldsError, StoreWriteError, UsageError
+from .opening import OpenedDirectory, open_directory
+from .paths import DatasetPath
+from .provenance import Provenance
+from .records import encode_episode, frame_record
+from .schema import Schema
+from .store_lock import StoreLock
+
+# Readers hold a whole record in memory, and protocol buffers end at 2 GiB.
+MAX_EPISODE_BYTES = 2**30
+
+
+class EpisodeStore:
+    """A TFDS dataset directory that grows by one episode, which is one shard, at a time.
+
+    When `append` returns, the episode is on the disk and part of the dataset, whatever happens to
+    the process or the machine afterwards. The directory can be loaded by TFDS at every moment.
+
+    Attributes:
+      path: where the dataset is.
+      schema: what every episode has.
+      provenance: the environment it was begun with.
+      notices: what opening it had to put right, one line each.
+    """
+
+    def __init__(self, path: DatasetPath, opened: OpenedDirectory, lock: StoreLock):
+        """Use `EpisodeStore.open`."""
+        self.path = path
+        self.schema = opened.schema
+        self.provenance = opened.provenance
+        self.notices = opened.notices
+        self._files = opened.files
+        self._lock = lock
+        self._is_open = True
+
+    @classmethod
+    def open(
+        cls,
+        dataset: str | Path | DatasetPath,
+        schema: Schema,
+        *,
+        env_id: str = "",
+        env_args: Mapping[str, Any] | None = None,
+        description: str = "",
+    ) -> EpisodeStore:
+        """Opens a dataset for appending; creates it where there is none; recovers it if needed.
+
+        Args:
+          dataset: `<data_dir>/<name>[/<version>]`.
+          schema: of the episodes to come.
+          env_id: Gymnasium id of the environment they come from.
+          env_args: what that environment was made with, as JSON values.
+          description: for the people who will read the dataset; kept from its creation.
+
+        Raises:
+          StoreLockedError: another process writes it.
+          SchemaError: its episodes have other fields; the message names them.
+          UsageError: it was recorded in another environment, is derived, or is not serlds' own.
+          DamagedDatasetError: recorded episodes are missing or altered.
+          StoreWriteError: the operating system refused to write.
+        """
+        path = dataset if isinstance(dataset, DatasetPath) else DatasetPath.parse(dataset)
+        offered = Provenance(env_id, _as_json(env_args or {}))
+        try:
+            create_directory(path.directory)
+            lock = StoreLock(path.directory)
+            try:
+                return cls(path, open_directory(path, schema, offered, description), lock)
+            except BaseException:
+                lock.release()
+                raise
+        except OSError as error:
+            raise StoreWriteError(f"{path}: cannot be opened for recording: {error}") from error
+
+    @property
+    def directory(self) -> Path:
+        return self.path.directory
+
+    @property
+    def num_episodes(self) -> int:
+        return self._split.num_episodes
+
+    def append(self, episode: Episode) -> int:
+        """Adds an episode durably and returns its ordinal, counted from 0.
+
+        Raises:
+          SchemaError: the episode does not fit the schema; nothing was written.
+          StoreWriteError: the operating system refused; all earlier episodes are intact, and the
+            next `append` may succeed.
+          SerldsError: the store is closed, full, or the episode is too large.
+        """
+        self._check_can_append()
+        record = frame_record(encode_episode(episode, self.schema))
+        if len(record) > MAX_EPISODE_BYTES:
+            raise SerldsError(
+                f"{self.directory}: episode {episode.episode_id!r} has {len(record)} bytes; at "
+                f"most {MAX_EPISODE_BYTES} can be stored: end episodes earlier or use jpeg images"
+            )
+        ordinal = self.num_episodes
+        self._write(record, episode.episode_id)
+        return ordinal
+
+    def close(self) -> None:
+        """Releases the lock; a second call does nothing."""
+        if self._is_open:
+            self._is_open = False
+            self._lock.release()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @property
+    def _split(self) -> SplitFiles:
+        return self._files.splits[0]
+
+    def _check_can_append(self) -> None:
+        if not self._is_open:
+            raise SerldsError(f"{self.directory}: the store is closed; open it again to append")
+        if len(self._split.shard_lengths) >= MAX_SHARDS:
+            raise UsageError(
+                f"{self.directory}: holds {MAX_SHARDS} shards, the most that TFDS can number; "
+                f"record to another dataset"
+            )
+
+    def _write(self, record: bytes, episode_id: str) -> None:
+        shard = self.directory / shard_name(
+            self._files.name, self._split, len(self._split.shard_lengths)
+        )
+        info = self.directory / INFO_FILE
+        split = self._split.with_shard(1, len(record))
+        files = dataclasses.replace(self._files, splits=(split,))
+        staged: list[Path] = []
+        try:
+            staged.append(stage(shard, record))
+            staged.append(stage(info, dataset_info_json(self.directory, files)))
+        except OSError as error:
+            for path in staged:
+                path.unlink(missing_ok=True)
+            raise StoreWriteError(
+                f"{self.directory}: episode {episode_id!r} ({len(record)} bytes) could not be "
+                f"written: {error}; the {self.num_episodes} episodes before it are intact"
+            ) from error
+        try:
+            # In this order; file systems keep the order of renames, so one sync makes both durable.
+            staged[0].replace(shard)
+            commit(staged[1], info)
+        except BaseException as error:
+            # Between the two the directory is for `open` to put right, so no append may follow.
+            self.close()
+            if isinstance(error, OSError):
+                raise StoreWriteError(
+                    f"{self.directory}: episode {episode_id!r} could not be named: {error}; the "
+                    f"{self.num_episodes} episodes before it are intact; open the store again"
+                ) from error
+            raise
+        self._files = files
+
+
+def _as_json(env_args: Mapping[str, Any]) -> dict[str, Any]:
+    # What JSON makes of them (a list of a tuple), so that they compare equal to those on disk.
+    try:
+        return json.loads(json.dumps(dict(env_args)))
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"environment arguments {env_args!r} are not JSON: {error}") from error
