@@ -14,13 +14,14 @@ import time
 from pathlib import Path
 from typing import IO, Any
 
+from .job import Job
 from .parts import Part
 from .results import unique_name
 
 _POLL_S = 0.05
 
 
-def run_in_processes(job: Any, parts: tuple[Part, ...], directory: Path, workers: int) -> None:
+def run_in_processes(job: Job, parts: tuple[Part, ...], directory: Path, workers: int) -> None:
     """Runs `job` on every part, in `workers` processes; results are left in `directory`.
 
     Raises:

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import apache_beam as beam
 
+from .job import Job
 from .local_pool import run_in_processes
 from .parts import Part
 from .results import write_result
-from .runner import Job
 
 
 class PartFn(beam.DoFn):

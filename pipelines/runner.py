@@ -10,28 +10,16 @@ import re
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from ..datasets.errors import SerldsError, UsageError
+from .job import Job
 from .parts import Part
 from .results import finished_parts
 
 Progress = Callable[[int, int], None]
 _POLL_S = 0.2
 _RUNNING_SUFFIX = re.compile(r" \[while running '.*'\]$")
-
-
-class Job(Protocol):
-    """What is done with a part. It must survive pickling: it travels to the workers."""
-
-    def run(self, part: Part, directory: Path) -> dict[str, Any]:
-        """Processes a part and returns its result as JSON values.
-
-        Args:
-          part: the records to process.
-          directory: where files of the part may be written, under `unique_name`s.
-        """
-        ...
 
 
 @dataclasses.dataclass(frozen=True)
