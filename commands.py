@@ -90,7 +90,8 @@ def record(
         action range [-1, 1].
       cameras: Cameras to record; give the flag without a value for none (state only).
       image_size: Height and width of the images, in pixels.
-      env_args: Further arguments of the task, values as JSON, e.g. object_state=true.
+      env_args: Further arguments of the task, values as JSON, e.g. object_state=true; with a
+        policy, by default those that it was trained with.
       seed: Seed of the first episode; by default counted on from the episodes that are there, so
         that none is recorded twice.
     """
@@ -98,12 +99,16 @@ def record(
 
     if (policy is not None) != (by == "policy"):
         raise UsageError("--policy RUN and --by policy go together: give both or neither")
-    acting = None
+    acting, trained_with = None, {}
     if policy is not None:
-        from .training.evaluation import load_policy
+        from .training.run_directory import RunDirectory
+        from .training.run_policy import load_policy
 
         acting = load_policy(policy)
-    arguments = {"cameras": cameras, "image_size": image_size, **parse_env_args(env_args)}
+        trained_in = RunDirectory.open(policy).read_record().run
+        trained_with = trained_in.env_args if trained_in.env_id == env else {}
+    arguments = {**trained_with, "cameras": cameras, "image_size": image_size}
+    arguments |= parse_env_args(env_args)
     with progress_bar("recording") as progress:
         result = record_episodes(
             env,

@@ -18,7 +18,7 @@ from .dataset_files import (
     write_dataset_info,
     write_metadata,
 )
-from .errors import DamagedDatasetError
+from .errors import DamagedDatasetError, SerldsError
 from .paths import DatasetPath
 from .provenance import Provenance, read_provenance, write_provenance
 from .recovery import check_shards_present, clear_temporaries, recover_orphans
@@ -61,7 +61,7 @@ def open_directory(
       OSError: as the operating system reports it.
     """
     directory, card = path.directory, _card(path, offered, description)
-    if not (directory / FEATURES_FILE).exists():
+    if not (directory / FEATURES_FILE).exists() or _has_nothing_recorded(directory):
         _create(path, schema, offered, card)
     recorded = read_schema(directory)
     notices: list[str] = []
@@ -79,6 +79,18 @@ def open_directory(
     for notice in notices:
         _log.warning("%s: %s", directory, notice)
     return OpenedDirectory(recorded, provenance, known, tuple(notices))
+
+
+def _has_nothing_recorded(directory: Path) -> bool:
+    """Whether a recording was opened there and ended before its first episode did."""
+    if any("tfrecord" in child.name for child in directory.iterdir()):
+        return False
+    try:
+        files = read_dataset_files(directory)
+        require_recording(files, read_provenance(directory), directory)
+    except SerldsError:
+        return False  # what is wrong with it is told below
+    return not any(split.shard_lengths for split in files.splits)
 
 
 def _create(path: DatasetPath, schema: Schema, provenance: Provenance, card: DatasetCard) -> None:

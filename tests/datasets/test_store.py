@@ -26,6 +26,11 @@ def dataset(tmp_path):
     return tmp_path / "data" / "pick_cube"
 
 
+def record_one(dataset, schema, make_episode, **about):
+    with EpisodeStore.open(dataset, schema, **about) as store:
+        store.append(make_episode(schema, 0))
+
+
 def test_every_append_is_at_once_part_of_the_dataset(
     dataset, make_schema, make_episode, assert_same_episode
 ):
@@ -58,6 +63,20 @@ def test_sessions_append(dataset, schema, make_episode):
     assert ids == [f"episode-{index:05d}" for index in range(6)]
 
 
+def test_a_store_without_episodes_takes_another_schema_and_environment(
+    dataset, schema, make_schema, make_episode
+):
+    other = make_schema(cameras=["front"])
+    EpisodeStore.open(dataset, other, env_id="task", env_args={"size": 1}).close()
+    with EpisodeStore.open(dataset, schema, env_id="task", env_args={"size": 2}) as store:
+        store.append(make_episode(schema, 0))
+    reader = open_dataset(dataset)
+    assert reader.num_episodes == 1
+    assert reader.provenance.env_args == {"size": 2}
+    with pytest.raises(SchemaError):
+        EpisodeStore.open(dataset, other, env_id="task", env_args={"size": 2})
+
+
 def test_an_empty_store_is_a_dataset_without_episodes(dataset, schema):
     import tensorflow_datasets as tfds
 
@@ -83,10 +102,10 @@ def test_versions_are_separate_datasets(dataset, schema, make_episode):
     assert open_dataset(dataset).version == "1.1.0"
 
 
-def test_the_card_and_the_environment_are_kept_from_the_creation(dataset, schema):
+def test_the_card_and_the_environment_are_kept_from_the_creation(dataset, schema, make_episode):
     arguments = {"cameras": ("front",), "image_size": 64, "reward": "dense"}
     about = {"env_id": "serlds/Test-v0", "env_args": arguments}
-    EpisodeStore.open(dataset, schema, **about, description="Cubes.").close()
+    record_one(dataset, schema, make_episode, **about, description="Cubes.")
     EpisodeStore.open(dataset, schema, **about, description="Ignored.").close()
     reader = open_dataset(dataset)
     assert reader.files.card.description == "Cubes."
@@ -146,10 +165,10 @@ SCHEMA_CHANGES = {
 
 
 @pytest.mark.parametrize("change", SCHEMA_CHANGES)
-def test_another_schema_is_refused_by_field(change, dataset, make_schema):
+def test_another_schema_is_refused_by_field(change, dataset, make_schema, make_episode):
     where, values, message = SCHEMA_CHANGES[change]
     schema = make_schema(cameras=["front"])
-    EpisodeStore.open(dataset, schema).close()
+    record_one(dataset, schema, make_episode)
     changed = tuple(
         dataclasses.replace(field, **values) if where.endswith(field.path) else field
         for field in schema.steps
@@ -159,9 +178,9 @@ def test_another_schema_is_refused_by_field(change, dataset, make_schema):
     EpisodeStore.open(dataset, schema).close()
 
 
-def test_another_action_scale_or_other_fields_are_refused(dataset, make_schema):
+def test_another_action_scale_or_other_fields_are_refused(dataset, make_schema, make_episode):
     schema = make_schema()
-    EpisodeStore.open(dataset, schema).close()
+    record_one(dataset, schema, make_episode)
     with pytest.raises(SchemaError, match=r"step field action: .*scale \(0.05.*scale \(0.1"):
         EpisodeStore.open(dataset, make_schema(action_scale=(0.1,) * 7))
     with pytest.raises(SchemaError, match="image/front: recorded no such field, offered uint8"):
@@ -171,9 +190,9 @@ def test_another_action_scale_or_other_fields_are_refused(dataset, make_schema):
         EpisodeStore.open(dataset, more)
 
 
-def test_another_environment_is_refused_by_argument(dataset, schema):
+def test_another_environment_is_refused_by_argument(dataset, schema, make_episode):
     about = {"env_id": "serlds/Test-v0", "env_args": {"reward": "dense", "image_size": 64}}
-    EpisodeStore.open(dataset, schema, **about).close()
+    record_one(dataset, schema, make_episode, **about)
     with pytest.raises(UsageError, match="reward: recorded 'dense', now 'sparse'"):
         EpisodeStore.open(
             dataset,
