@@ -1,0 +1,143 @@
+"""The actor's policy and its stream, against a replay server in another process."""
+
+import contextlib
+import dataclasses
+import threading
+
+import dm_env
+import numpy as np
+import pytest
+
+from serlds.training.acting import ActingStopped, ExploringPolicy, TransitionStreamer
+from serlds.training.policy import MLPPolicy
+from serlds.training.replay_items import ItemLayout
+from serlds.training.replay_sampler import BatchSampler
+from serlds.training.replay_tables import ONLINE
+from serlds.training.replay_writer import TransitionWriter
+from serlds.training.run_policy import StateReader
+from serlds.training.stopping import StopRequest
+from serlds.training.weights import WeightsPublisher, WeightsSubscriber
+
+
+@pytest.fixture
+def acting(served_run, client):
+    """Makes (policy, publish, stop) of the served run with changes to its schedule."""
+    record = served_run[1]
+    publisher, subscriber = WeightsPublisher(client), WeightsSubscriber(client, interval_s=0.01)
+    packed = np.random.default_rng(0).standard_normal(record.policy_spec.size, dtype=np.float32)
+
+    def publish(learned_steps, is_final=False):
+        publisher.publish(packed, packed, 0, learned_steps, is_final)
+        subscriber.wait(publisher_count() - 1, 10.0)
+
+    counts = iter(range(1, 1000))
+
+    def publisher_count():
+        return next(counts)
+
+    stop = StopRequest()
+
+    def make(env_steps=0, **schedule):
+        changed = dataclasses.replace(record.run.schedule, **schedule)
+        read_state = StateReader(record.task.state_fields)
+        policy = ExploringPolicy(
+            record.policy_spec, changed, subscriber, read_state, env_steps, stop
+        )
+        policy.reset(0)
+        return policy, publish, stop
+
+    yield make
+    stop.request()
+    subscriber.close()
+
+
+def observation(record, value=0.0):
+    sizes = {"observation/state/cube_turn": 2, "observation/state/gripper_pos": 1}
+    state = {
+        path.rpartition("/")[2]: np.full(
+            sizes.get(path, 6 if path.endswith("joint_pos") else 3), value, np.float32
+        )
+        for path in record.task.state_fields
+    }
+    assert sum(map(len, state.values())) == record.task.observation_dim
+    return {"state": state}
+
+
+@contextlib.contextmanager
+def in_thread(function):
+    done = threading.Event()
+    threading.Thread(target=lambda: (function(), done.set()), daemon=True).start()
+    yield done
+
+
+@pytest.mark.parametrize(("lead", "steps_per_update", "allowed"), [(10, 1, 10), (3, 8, 8)])
+def test_the_actor_waits_when_it_is_far_enough_ahead(
+    acting, served_run, lead, steps_per_update, allowed
+):
+    policy, publish, _ = acting(max_actor_lead_steps=lead, env_steps_per_update=steps_per_update)
+    seen = observation(served_run[1])
+    publish(learned_steps=5)
+    with in_thread(lambda: [policy(seen) for _ in range(5 + allowed)]) as acted:
+        assert acted.wait(10.0)
+    with in_thread(lambda: policy(seen)) as acted:
+        assert not acted.wait(0.3)
+        publish(learned_steps=6)
+        assert acted.wait(10.0)
+    assert policy.env_steps == 5 + allowed + 1
+
+
+def test_the_final_publication_ends_all_waiting(acting, served_run):
+    policy, publish, _ = acting(max_actor_lead_steps=1, env_steps=100)
+    with in_thread(lambda: policy(observation(served_run[1]))) as acted:
+        publish(learned_steps=5)
+        assert not acted.wait(0.3)
+        publish(learned_steps=5, is_final=True)
+        assert acted.wait(10.0)
+
+
+def test_a_waiting_actor_can_be_stopped(acting, served_run):
+    policy, publish, stop = acting(max_actor_lead_steps=1, env_steps=100)
+    publish(learned_steps=0)
+    threading.Timer(0.2, stop.request).start()
+    with pytest.raises(ActingStopped):
+        policy(observation(served_run[1]))
+
+
+def test_first_actions_are_random_and_later_ones_the_policys(acting, served_run, client):
+    record = served_run[1]
+    policy, publish, _ = acting(random_steps=2, max_actor_lead_steps=100)
+    publish(learned_steps=0)
+    seen = observation(record, 0.1)
+    actions = [policy(seen) for _ in range(3)]
+    rng = np.random.default_rng(0)
+    for action in actions[:2]:
+        np.testing.assert_allclose(action, rng.uniform(-1, 1, record.task.action_dim), rtol=1e-6)
+    packed = np.random.default_rng(0).standard_normal(record.policy_spec.size, dtype=np.float32)
+    state = StateReader(record.task.state_fields)(seen)
+    expected = MLPPolicy(record.policy_spec, packed).sample(state, rng)
+    np.testing.assert_allclose(actions[2], expected, rtol=1e-5)
+
+
+def test_every_transition_is_streamed_with_its_place_in_the_log(served_run, client):
+    record = served_run[1]
+    layout = ItemLayout(record.task.observation_dim, record.task.action_dim)
+    streamer = TransitionStreamer(
+        TransitionWriter(client, ONLINE), layout, StateReader(record.task.state_fields)
+    )
+    actions = [np.full(layout.action_dim, i / 10, np.float32) for i in range(6)]
+    for episode in (3, 4):
+        streamer.begin(episode)
+        streamer(dm_env.restart(observation(record, 0.0)), None)
+        for step in range(5):
+            streamer(dm_env.transition(float(step), observation(record, step + 1.0)), actions[step])
+        streamer(dm_env.termination(9.0, observation(record, 6.0)), actions[5])
+    with BatchSampler(client.server_address, layout, 1, {ONLINE: 56}) as sampler:
+        batch = sampler.get(10.0)  # 12 steps, 5 without samples: 56 samples are allowed
+    transitions, (source, episodes, steps) = batch
+    assert set(source.ravel().tolist()) == {-1}
+    assert set(episodes.ravel().tolist()) == {3, 4}
+    np.testing.assert_array_equal(transitions.observation[..., 0], steps)
+    np.testing.assert_array_equal(transitions.next_observation[..., 0], steps + 1)
+    np.testing.assert_allclose(transitions.action[..., 0], steps / 10, rtol=1e-6)
+    np.testing.assert_array_equal(transitions.discount, steps != 5)
+    np.testing.assert_array_equal(transitions.reward, np.where(steps == 5, 9, steps))

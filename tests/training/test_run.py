@@ -1,0 +1,202 @@
+"""Whole runs: real replay server, learner and actor processes."""
+
+import dataclasses
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+
+from serlds.datasets.errors import UsageError
+from serlds.datasets.reading import open_dataset
+from serlds.envs.dm_adapter import GymAsDmEnv
+from serlds.envs.rollout import run_episode
+from serlds.envs.tasks import make_env
+from serlds.training.checkpoints import find_checkpoint, read_counters
+from serlds.training.child_process import ProcessDiedError
+from serlds.training.evaluation import evaluate
+from serlds.training.metrics import read_metrics
+from serlds.training.run_directory import RunDirectory
+from serlds.training.run_policy import load_policy
+from serlds.training.supervisor import resume, train
+
+MODULES = {
+    "replay server": "serlds.training.replay_server",
+    "learner": "serlds.training.learner",
+    "actor": "serlds.training.actor",
+}
+ENDLESS = 1_000_000
+
+
+def with_steps(config, env_steps):
+    return dataclasses.replace(
+        config, schedule=dataclasses.replace(config.schedule, env_steps=env_steps)
+    )
+
+
+def processes_of(run):
+    """The processes of a run by module."""
+    found = {}
+    for process in psutil.process_iter(["cmdline"]):
+        command = process.info["cmdline"] or []
+        if str(run) in command and "-m" in command:
+            found[command[command.index("-m") + 1]] = process
+    return found
+
+
+def wait_for(condition, seconds=120.0):
+    deadline_s = time.monotonic() + seconds
+    while not (value := condition()):
+        assert time.monotonic() < deadline_s
+        time.sleep(0.05)
+    return value
+
+
+def episodes_acted(run):
+    return len([x for x in read_metrics(run / "metrics-actor.jsonl") if "train/success" in x])
+
+
+def training_error(call):
+    """Runs `call` in a thread; returns (thread, list of what it raised)."""
+    errors = []
+
+    def target():
+        try:
+            call()
+        except BaseException as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=target, daemon=True)
+    thread.start()
+    return thread, errors
+
+
+@pytest.mark.parametrize("name", ["learner", "actor"])
+def test_a_killed_process_ends_the_run_and_is_named(tiny_rlpd, tmp_path, name):
+    run = tmp_path / "run"
+    thread, errors = training_error(lambda: train(with_steps(tiny_rlpd, ENDLESS), run))
+    wait_for(lambda: MODULES[name] in processes_of(run))
+    os.kill(processes_of(run)[MODULES[name]].pid, signal.SIGKILL)
+    thread.join(150.0)
+    assert not thread.is_alive()
+    assert isinstance(errors[0], ProcessDiedError)
+    assert f"the {name} was killed by SIGKILL" in str(errors[0])
+    assert not processes_of(run)
+
+
+@pytest.fixture(scope="module")
+def run(tiny_rlpd, tmp_path_factory):
+    """A run whose replay server was killed in the middle."""
+    run = tmp_path_factory.mktemp("runs") / "run"
+    thread, errors = training_error(lambda: train(with_steps(tiny_rlpd, ENDLESS), run))
+    wait_for(lambda: episodes_acted(run) >= 2)
+    os.kill(processes_of(run)[MODULES["replay server"]].pid, signal.SIGKILL)
+    thread.join(150.0)
+    assert not thread.is_alive()
+    return run, errors
+
+
+def test_the_death_of_the_replay_server_leaves_a_checkpoint(run):
+    path, errors = run
+    assert isinstance(errors[0], ProcessDiedError)
+    assert "the replay server was killed by SIGKILL" in str(errors[0])
+    assert not processes_of(path)
+    assert read_counters(find_checkpoint(path / "checkpoints")).updates > 10
+
+
+def test_ctrl_c_leaves_a_checkpoint_and_no_process(run):
+    path, _ = run
+    before, acted = read_counters(find_checkpoint(path / "checkpoints")), episodes_acted(path)
+    code = (
+        "import sys\nfrom pathlib import Path\nfrom serlds.training.supervisor import resume\n"
+        "try:\n    resume(Path(sys.argv[1]))\nexcept KeyboardInterrupt:\n    sys.exit(130)"
+    )
+    command = [sys.executable, "-c", code, str(path)]
+    supervisor = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    wait_for(lambda: episodes_acted(path) >= acted + 2 or supervisor.poll() is not None)
+    supervisor.send_signal(signal.SIGINT)
+    _, output = supervisor.communicate(timeout=150)
+    assert supervisor.returncode == 130, output
+    assert not processes_of(path)
+    after = read_counters(find_checkpoint(path / "checkpoints"))
+    assert after.pretrain_updates == before.pretrain_updates == 10
+    assert after.online_updates > before.online_updates
+    assert "of 1,000,000" in output  # progress in plain lines where there is no terminal
+
+
+def test_a_resumed_run_goes_on_to_its_end(run):
+    path, _ = run
+    directory = RunDirectory.open(path)
+    logged = sum(e.num_transitions for e in open_dataset(directory.episodes).episodes())
+    record, target = directory.read_record(), logged + 60
+    directory.write_record(dataclasses.replace(record, run=with_steps(record.run, target)))
+
+    result = resume(path)
+
+    counters = read_counters(result.checkpoint)
+    assert counters.online_updates == target - 5  # one per step, after the 5 it starts with
+    assert result.updates == 10 + counters.online_updates
+    episodes = list(open_dataset(directory.episodes).episodes())
+    steps = sum(e.num_transitions for e in episodes)
+    assert target <= steps < target + 20  # whole episodes of at most 20 steps
+    assert [e.metadata["collector"] for e in episodes] == ["policy"] * len(episodes)
+    assert len({e.metadata["seed"] for e in episodes}) == len(episodes)
+
+    actor = read_metrics(directory.metrics("actor"))
+    trained = [line for line in actor if "train/success" in line]
+    assert trained[-1]["train/episodes"] == len(episodes)
+    assert trained[-1]["env_steps"] == steps
+    evaluations = [line for line in actor if "eval/success_rate" in line]
+    assert evaluations[0]["env_steps"] == 0
+    assert evaluations[-1]["eval/policy_updates"] == result.updates
+    learner = read_metrics(directory.metrics("learner"))
+    assert [line["wall_s"] for line in learner] == sorted(line["wall_s"] for line in learner)
+    assert learner[-1]["replay/online"] == steps
+    assert learner[-1]["learner/utd_ratio"] <= 2.0
+    with pytest.raises(UsageError, match="this run is finished"):
+        resume(path)
+
+
+def test_the_trained_policy_is_evaluated_on_chosen_seeds(run):
+    path, _ = run
+    config = RunDirectory.open(path).read_record().run
+    result = evaluate(path, episodes=3, seed=50, name="mine")
+    env = make_env(config.env_id, **config.env_args)
+    expected = [run_episode(GymAsDmEnv(env), load_policy(path), 50 + i) for i in range(3)]
+    assert result.lengths == tuple(e.length for e in expected)
+    assert result.successes == tuple(e.success for e in expected)
+    assert result.checkpoint == str(find_checkpoint(path / "checkpoints"))
+    assert Path(result.path) == path / "evals" / "mine.json"
+    assert Path(result.path).is_file()
+    low, high = result.success_interval
+    assert 0 <= low <= result.success_rate <= high <= 1
+    with pytest.raises(UsageError, match="no checkpoint 3"):
+        evaluate(path, episodes=1, checkpoint="3")
+
+
+def test_evaluation_films_its_first_episodes(run):
+    import av
+
+    path, _ = run
+    result = evaluate(path, episodes=2, seed=50, video=True, videos=1, name="filmed")
+    (name,) = result.videos
+    with av.open(str(path / "evals" / name)) as video:
+        frames = [frame.to_ndarray(format="rgb24") for frame in video.decode(video=0)]
+    assert len(frames) >= result.lengths[0] + 1
+    assert np.ptp(frames[0]) > 50  # a picture, not a blank
+
+
+def test_acting_needs_neither_jax_nor_tensorflow(run):
+    code = (
+        "import sys\nfrom pathlib import Path\nfrom serlds.training.evaluation import evaluate\n"
+        "evaluate(Path(sys.argv[1]), episodes=1, name='light')\n"
+        "heavy = {'jax', 'tensorflow', 'reverb', 'orbax'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    subprocess.run([sys.executable, "-c", code, str(run[0])], check=True)

@@ -1,0 +1,286 @@
+"""Hyper-parameters of agents and runs: frozen, checked, and importable without jax.
+
+Defaults are those of the papers named under each field; `presets.py` names whole sets of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from .config_checks import require, require_fraction, require_non_negative, require_positive
+
+Activation = Literal["relu", "tanh"]
+Algorithm = Literal["bc", "sac", "rlpd"]
+
+
+@dataclass(frozen=True)
+class NetworkConfig:
+    """A multi-layer perceptron."""
+
+    hidden_dims: tuple[int, ...] = (256, 256)
+    """Units of each hidden layer (SAC, Haarnoja et al. 2018, arXiv:1812.05905, table 1)."""
+    layer_norm: bool = False
+    """LayerNorm before each activation (critics of RLPD, Ball et al. 2023, arXiv:2302.02948)."""
+    activation: Activation = "relu"
+    """Nonlinearity of the hidden layers (SAC, table 1: relu)."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "hidden_dims", tuple(self.hidden_dims))
+        require(len(self.hidden_dims) > 0, self, "hidden_dims", "at least one layer")
+        require(min(self.hidden_dims) > 0, self, "hidden_dims", "units of at least 1 per layer")
+        require(self.activation in ("relu", "tanh"), self, "activation", "relu or tanh")
+
+
+@dataclass(frozen=True)
+class BCConfig:
+    """Behaviour cloning: supervised learning of the demonstrated action."""
+
+    network: NetworkConfig = NetworkConfig()
+    """The policy network (256 x 2 as SERL's BC, Luo et al. 2024, arXiv:2401.16013)."""
+    learning_rate: float = 3e-4
+    """Adam's step size (SERL)."""
+    distribution: Literal["gaussian", "deterministic"] = "gaussian"
+    """gaussian: maximum likelihood of a Gaussian with learned standard deviation (SERL).
+    deterministic: mean squared error of a tanh-bounded action."""
+
+    def __post_init__(self) -> None:
+        require_positive(self, "learning_rate")
+        require(
+            self.distribution in ("gaussian", "deterministic"),
+            self,
+            "distribution",
+            "gaussian or deterministic",
+        )
+
+
+@dataclass(frozen=True)
+class SACConfig:
+    """Soft actor-critic with an ensemble of critics and a learned temperature."""
+
+    actor: NetworkConfig = NetworkConfig()
+    """The policy network."""
+    critic: NetworkConfig = NetworkConfig()
+    """Each critic's network."""
+    actor_learning_rate: float = 3e-4
+    """Adam's step size for the policy (SAC, table 1)."""
+    critic_learning_rate: float = 3e-4
+    """Adam's step size for the critics (SAC, table 1)."""
+    temperature_learning_rate: float = 3e-4
+    """Adam's step size for the temperature (SAC, table 1)."""
+    discount: float = 0.99
+    """Discount factor per environment step (SAC, table 1); multiplies the data's own discount."""
+    target_update_rate: float = 0.005
+    """Share of the critics that moves into the target critics per critic update (SAC, tau)."""
+    ensemble_size: int = 2
+    """Number of critics E (SAC: 2; RLPD: 10)."""
+    subset_size: int = 2
+    """Critics drawn without replacement whose minimum is the target (REDQ, Chen et al. 2021,
+    arXiv:2101.05982; RLPD: 2)."""
+    initial_temperature: float = 1.0
+    """Weight of the entropy at the start (SAC: 1.0)."""
+    learn_temperature: bool = True
+    """Adapt the temperature to hold the target entropy (SAC, section 5)."""
+    target_entropy_per_dim: float = -1.0
+    """Target entropy in nats per action dimension (SAC: -1; RLPD: -0.5)."""
+    entropy_backup: bool = True
+    """Add the entropy bonus of the next action to the target (SAC, equation 3)."""
+    target_bounds: tuple[float, float] | None = None
+    """Clip the target values to [low, high] of the reachable returns; none by default."""
+    log_std_bounds: tuple[float, float] = (-20.0, 2.0)
+    """Clip of the policy's log standard deviation (SAC's reference implementation)."""
+    initial_log_std: float = 0.0
+    """Bias of the log standard deviation's output at the start (SAC: 0)."""
+    evaluation_average_rate: float = 1.0
+    """Share of the policy that moves into the policy used for evaluation per actor update;
+    1.0: evaluate the policy itself (SAC); less: a Polyak average of the last ones."""
+
+    def __post_init__(self) -> None:
+        for name in ("actor_learning_rate", "critic_learning_rate", "temperature_learning_rate"):
+            require_positive(self, name)
+        require_positive(self, "initial_temperature")
+        require_fraction(self, "discount")
+        for name in ("target_update_rate", "evaluation_average_rate"):
+            require_fraction(self, name)
+            require_positive(self, name)
+        require(self.ensemble_size >= 1, self, "ensemble_size", "at least 1")
+        require(
+            1 <= self.subset_size <= self.ensemble_size,
+            self,
+            "subset_size",
+            f"1 to ensemble_size ({self.ensemble_size})",
+        )
+        for name in ("target_bounds", "log_std_bounds"):
+            bounds = getattr(self, name)
+            if bounds is not None:
+                object.__setattr__(self, name, tuple(bounds))
+                ordered = len(bounds) == 2 and bounds[0] < bounds[1]
+                require(ordered, self, name, "low and high, low below high")
+        low, high = self.log_std_bounds
+        require(low <= self.initial_log_std <= high, self, "initial_log_std", f"{low} to {high}")
+
+
+RLPD_SAC = SACConfig(
+    critic=NetworkConfig(layer_norm=True),
+    ensemble_size=10,
+    subset_size=2,
+    target_entropy_per_dim=-0.5,
+)
+"""RLPD's settings of soft actor-critic (Ball et al. 2023, table 1 and released configuration)."""
+
+
+@dataclass(frozen=True)
+class RLPDConfig:
+    """RLPD: soft actor-critic whose every batch holds demonstrations and online data."""
+
+    sac: SACConfig = RLPD_SAC
+    """The soft actor-critic underneath."""
+    demo_fraction: float = 0.5
+    """Share of each batch that comes from the demonstrations (RLPD: 0.5)."""
+    bc_pretrain_updates: int = 0
+    """Behaviour-cloning updates of the policy before any reinforcement learning (RLPD: 0)."""
+    bc_pretrain_learning_rate: float = 1e-3
+    """Adam's step size of this pre-training."""
+    bc_weight: float = 0.0
+    """Weight of the squared error to the demonstrated actions in the actor's loss, on the
+    demonstrations of the batch alone (RLPD: 0; TD3+BC, Fujimoto and Gu 2021, adds such a term)."""
+
+    def __post_init__(self) -> None:
+        require_fraction(self, "demo_fraction")
+        require_non_negative(self, "bc_pretrain_updates")
+        require_positive(self, "bc_pretrain_learning_rate")
+        require_non_negative(self, "bc_weight")
+
+    def demo_rows(self, batch_size: int) -> int:
+        """Number of rows of a batch that are demonstrations; they come first."""
+        return round(self.demo_fraction * batch_size)
+
+
+AgentConfig = BCConfig | SACConfig | RLPDConfig
+
+
+@dataclass(frozen=True)
+class ScheduleConfig:
+    """How much of what happens when. An update is one `agent.update_utd` call."""
+
+    batch_size: int = 256
+    """Transitions per minibatch (SAC, table 1)."""
+    utd_ratio: int = 1
+    """Critic updates per environment step (SAC: 1; RLPD: 20)."""
+    env_steps_per_update: int = 1
+    """Environment steps per actor update; one update holds this times utd_ratio minibatches."""
+    offline_updates: int = 0
+    """Updates from the demonstrations alone before the first environment step."""
+    env_steps: int = 0
+    """Environment steps of online training; 0 for an offline agent."""
+    random_steps: int = 0
+    """First environment steps that take uniformly random actions."""
+    start_training_steps: int = 0
+    """Online environment steps to collect before the first online update."""
+    max_actor_lead_steps: int = 100
+    """Environment steps the actor may be ahead of the learner before it waits."""
+    publish_interval_updates: int = 10
+    """Updates between two publications of the policy to the actors."""
+    evaluation_interval_steps: int = 1000
+    """Environment steps between two evaluations while training; 0: none."""
+    evaluation_episodes: int = 20
+    """Episodes of each evaluation while training."""
+    checkpoint_interval_updates: int = 1000
+    """Updates between two checkpoints; one is always written at the end."""
+    checkpoints_kept: int = 3
+    """Newest checkpoints that are kept."""
+
+    def __post_init__(self) -> None:
+        for name in (
+            "batch_size",
+            "utd_ratio",
+            "env_steps_per_update",
+            "publish_interval_updates",
+            "checkpoint_interval_updates",
+            "checkpoints_kept",
+            "max_actor_lead_steps",
+            "evaluation_episodes",
+        ):
+            require_positive(self, name)
+        for name in (
+            "offline_updates",
+            "env_steps",
+            "random_steps",
+            "start_training_steps",
+            "evaluation_interval_steps",
+        ):
+            require_non_negative(self, name)
+
+    @property
+    def minibatches_per_update(self) -> int:
+        """Minibatches U of one `agent.update_utd` call."""
+        return self.utd_ratio * self.env_steps_per_update
+
+
+@dataclass(frozen=True)
+class ReplayConfig:
+    """Sizes of the replay tables."""
+
+    online_capacity: int = 1_000_000
+    """Transitions the online table holds before the oldest leave (SAC, table 1)."""
+    demos_capacity: int = 1_000_000
+    """Transitions the demos table holds; a larger dataset is an error, not a silent wrap."""
+
+    def __post_init__(self) -> None:
+        require_positive(self, "online_capacity")
+        require_positive(self, "demos_capacity")
+
+
+@dataclass(frozen=True)
+class TrainingPreset:
+    """A named, documented set of hyper-parameters of one algorithm."""
+
+    agent: AgentConfig
+    """The agent's hyper-parameters."""
+    schedule: ScheduleConfig = ScheduleConfig()
+    """The run's schedule."""
+    replay: ReplayConfig = ReplayConfig()
+    """The replay tables."""
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """Everything that decides a run; kept as `config.json` in its directory."""
+
+    algorithm: Algorithm
+    """bc, sac or rlpd."""
+    agent: AgentConfig
+    """The algorithm's hyper-parameters."""
+    env_id: str
+    """Gymnasium id of the task."""
+    env_args: Mapping[str, Any] = field(default_factory=dict)
+    """Arguments of the task (JSON values)."""
+    demos: tuple[str, ...] = ()
+    """Dataset directories of the demonstrations."""
+    seed: int = 0
+    """Seed of the networks, the sampling and the environment."""
+    schedule: ScheduleConfig = ScheduleConfig()
+    """The run's schedule."""
+    replay: ReplayConfig = ReplayConfig()
+    """The replay tables."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "demos", tuple(self.demos))
+        require(self.algorithm in AGENT_CONFIGS, self, "algorithm", ", ".join(AGENT_CONFIGS))
+        expected = AGENT_CONFIGS[self.algorithm]
+        require(
+            isinstance(self.agent, expected),
+            self,
+            "agent",
+            f"a {expected.__name__} for algorithm {self.algorithm!r}",
+        )
+        require_non_negative(self, "seed")
+
+
+AGENT_CONFIGS: Mapping[str, type[AgentConfig]] = {
+    "bc": BCConfig,
+    "sac": SACConfig,
+    "rlpd": RLPDConfig,
+}
+"""The configuration class of each algorithm."""

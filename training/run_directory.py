@@ -1,0 +1,215 @@
+"""A run's directory: what is where, the record of its making, and the lock of its trainer.
+
+config.json            configuration, task, datasets, commit and versions
+session.json           where the present session of training started from
+checkpoints/<updates>/ agent, counters and policy; the newest few are kept
+episodes/1.0.0/        every online episode, an RLDS dataset
+metrics-learner.jsonl, metrics-actor.jsonl, tensorboard/
+logs/                  what the processes printed
+evals/                 results and videos of evaluations
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..datasets.durable_files import write_durably
+from ..datasets.errors import DamagedDatasetError, StoreLockedError, UsageError
+from ..datasets.paths import FIRST_VERSION, DatasetPath
+from ..datasets.store_lock import StoreLock
+from .config import RunConfig
+from .config_json import from_dict, run_from_dict, run_to_dict, to_dict
+from .policy import PolicySpec, policy_spec
+from .replay_tables import ReplayPlan
+
+CONFIG_FILE = "config.json"
+SESSION_FILE = "session.json"
+
+
+@dataclass(frozen=True)
+class DatasetRecord:
+    """A dataset of demonstrations as it was when the run began."""
+
+    path: str
+    name: str
+    version: str
+    digest: str
+    episodes: int
+
+
+@dataclass(frozen=True)
+class TaskRecord:
+    """The task's interface as the agent sees it."""
+
+    state_fields: tuple[str, ...]
+    """Paths of the fields that make the observation vector, in order."""
+    observation_dim: int
+    """Length S of the observation vector."""
+    action_dim: int
+    """Length A of the action vector."""
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """The content of `config.json`."""
+
+    run: RunConfig
+    """The configuration."""
+    task: TaskRecord
+    """The task's interface."""
+    datasets: tuple[DatasetRecord, ...] = ()
+    """The demonstrations."""
+    git_commit: str = ""
+    """Commit of the serlds checkout; empty for an installed package."""
+    versions: Mapping[str, Any] = field(default_factory=dict)
+    """Versions of the packages that matter."""
+    created_utc: str = ""
+    """When the run began."""
+
+    @property
+    def policy_spec(self) -> PolicySpec:
+        """What the numbers of the run's packed policies mean."""
+        return policy_spec(self.run.agent, self.task.observation_dim, self.task.action_dim)
+
+
+@dataclass(frozen=True)
+class Session:
+    """Where one uninterrupted piece of a run starts from; the processes read it."""
+
+    replay: ReplayPlan
+    """The replay server's tables."""
+    started_unix_s: float
+    """Clock when the session began."""
+    earlier_wall_s: float = 0.0
+    """Seconds of training in earlier sessions."""
+    checkpoint: str = ""
+    """Name of the checkpoint to continue from; empty for none."""
+    env_steps: int = 0
+    """Online environment steps recorded by earlier sessions."""
+
+    def wall_s(self) -> float:
+        """Seconds of training so far, over all sessions."""
+        return self.earlier_wall_s + time.time() - self.started_unix_s
+
+
+@dataclass(frozen=True)
+class RunDirectory:
+    """Paths in a run's directory."""
+
+    path: Path
+
+    @classmethod
+    def open(cls, path: Path) -> RunDirectory:
+        """An existing run.
+
+        Raises:
+            UsageError: There is no run in the directory.
+        """
+        if not (path / CONFIG_FILE).is_file():
+            raise UsageError(
+                f"{path}: no run here (expected {CONFIG_FILE}); give the --out directory of a "
+                f"`serlds train`"
+            )
+        return cls(path)
+
+    @property
+    def checkpoints(self) -> Path:
+        """Directory of the checkpoints."""
+        return self.path / "checkpoints"
+
+    @property
+    def episodes(self) -> DatasetPath:
+        """The dataset of the online episodes."""
+        return DatasetPath(self.path, "episodes", FIRST_VERSION)
+
+    @property
+    def tensorboard(self) -> Path:
+        """Directory of the TensorBoard events."""
+        return self.path / "tensorboard"
+
+    @property
+    def evals(self) -> Path:
+        """Directory of evaluations' results."""
+        return self.path / "evals"
+
+    @property
+    def address_file(self) -> Path:
+        """Where the replay server of the present session writes its address."""
+        return self.path / "replay-address"
+
+    def metrics(self, process: str) -> Path:
+        """Metrics file of `learner` or `actor`."""
+        return self.path / f"metrics-{process}.jsonl"
+
+    def log(self, process: str) -> Path:
+        """What `replay`, `learner` or `actor` printed."""
+        return self.path / "logs" / f"{process}.log"
+
+    def lock(self) -> StoreLock:
+        """Takes the lock of the run's trainer.
+
+        Raises:
+            UsageError: Another process is training this run.
+        """
+        try:
+            return StoreLock(self.path)
+        except StoreLockedError as error:
+            raise UsageError(f"{self.path}: this run is being trained already ({error})") from error
+
+    def write_record(self, record: RunRecord) -> None:
+        """Writes `config.json` durably."""
+        values = {**to_dict(record), "run": run_to_dict(record.run)}
+        _write_json(self.path / CONFIG_FILE, values)
+
+    def read_record(self) -> RunRecord:
+        """Reads `config.json`.
+
+        Raises:
+            DamagedDatasetError: The file is not JSON.
+            UsageError: It holds fields or values that this version does not know.
+        """
+        values = _read_json(self.path / CONFIG_FILE)
+        run = run_from_dict(values.get("run", {}))
+        return from_dict(RunRecord, {**values, "run": run}, CONFIG_FILE)
+
+    def write_session(self, session: Session) -> None:
+        """Writes `session.json` durably."""
+        _write_json(self.path / SESSION_FILE, to_dict(session))
+
+    def read_session(self) -> Session:
+        """Reads `session.json`; raises as `read_record`."""
+        return from_dict(Session, _read_json(self.path / SESSION_FILE), SESSION_FILE)
+
+
+def create_run_directory(path: Path, record: RunRecord) -> RunDirectory:
+    """Makes the directory of a new run and its `config.json`.
+
+    Raises:
+        UsageError: Something is there already.
+    """
+    if path.exists():
+        raise UsageError(
+            f"{path}: exists already; give --out a directory that does not exist yet, or go on "
+            f"with that run by `serlds train --resume {path}`"
+        )
+    directory = RunDirectory(path)
+    for folder in (directory.checkpoints, directory.evals, directory.log("learner").parent):
+        folder.mkdir(parents=True)
+    directory.write_record(record)
+    return directory
+
+
+def _write_json(path: Path, values: Any) -> None:
+    write_durably(path, (json.dumps(values, indent=2) + "\n").encode())
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise DamagedDatasetError(f"{path}: cannot be read: {error}") from error
