@@ -12,7 +12,7 @@ help:
 	@echo "make quickstart   set up, then run the whole loop once (about 5 minutes)"
 	@echo "make test         set up, then run the tests"
 	@echo "make setup        install into $(VENV)/ only"
-	@echo "make lint         style and types"
+	@echo "make lint         style"
 	@echo "make lock         refresh requirements.lock from pyproject.toml"
 
 setup: system $(INSTALLED)
