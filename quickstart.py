@@ -15,7 +15,9 @@ from .datasets.errors import SerldsError, UsageError
 
 ENV_ID = "serlds/WidowXPickCube-v0"
 EXPERT_NOISE = 0.5
-"""Of the demonstrations: enough that cloning them alone fails at times."""
+"""Of the demonstrations: with it, cloning them alone fails in a third of the episodes or more."""
+TIME_LIMIT = "max_steps=30"
+"""3 s: the scripted expert without noise takes 1 s."""
 DEMONSTRATIONS = 20
 EVALUATION_EPISODES = 100
 REQUIRED_SUCCESS = 0.95
@@ -52,7 +54,7 @@ def plan(out: Path, seed: int) -> list[Phase]:
         Phase("record demonstrations", (
             "record", ENV_ID, demos, "--by", "expert", "--expert-noise", str(EXPERT_NOISE),
             "--episodes", str(DEMONSTRATIONS), "--count", "successful", "--seed", str(1000 * seed),
-            "--env-args", "object_state=true")),
+            "--env-args", "object_state=true", TIME_LIMIT)),
         Phase("validate", ("validate", demos)),
         Phase("convert", ("convert", demos, data, "--apply", "only_successful", "drop_noops")),
         Phase("statistics", ("stats", data)),

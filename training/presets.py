@@ -51,6 +51,8 @@ QUICKSTART_BC = TrainingPreset(
     agent=BCConfig(network=_SMALL, learning_rate=1e-3, distribution="deterministic"),
     schedule=ScheduleConfig(batch_size=128, offline_updates=1000),
 )
+"""Cloning for a few hundred demonstrated steps: a small network, a bounded deterministic action, and
+as many updates as the actor of the preset `quickstart` of RLPD is pre-trained with."""
 
 QUICKSTART_RLPD = TrainingPreset(
     agent=RLPDConfig(
@@ -74,6 +76,18 @@ QUICKSTART_RLPD = TrainingPreset(
     ),
     schedule=ScheduleConfig(batch_size=128, utd_ratio=2, env_steps_per_update=2, env_steps=8000),
 )
+"""RLPD for a sparse 0/1 reward, 20 demonstrations and two CPU cores. What differs from `paper`:
+
+- Networks of 128 units, two critics, batches of 128, two critic updates per step: an update takes
+  milliseconds, and more environment steps are cheaper here than more updates for each.
+- Learning rates of 1e-3 and a target update rate of 0.02: few thousand updates have to do.
+- Discount 0.97: the task takes 1 to 3 s at 10 Hz.
+- Temperature 0.003 at the start, no entropy in the target, a small initial spread of actions: the entropy of a
+  temperature of 1 or 0.1 drowns a return of at most 1.
+- Targets clipped to [0, 1], the returns that there can be.
+- Behaviour cloning before, and a weak term of it in the actor's loss: without either the reward is
+  not found within minutes; a strong term would hold the actor at the noisy demonstrations.
+- Evaluated is the Polyak average of the last policies, which varies less than each of them."""
 
 _PRESETS: Mapping[tuple[str, str], TrainingPreset] = {
     ("bc", "paper"): PAPER_BC,
