@@ -10,7 +10,7 @@ import numpy as np
 from .config import ScheduleConfig
 from .policy import MLPPolicy, PolicySpec
 from .replay_items import ONLINE_SOURCE, ItemLayout, Origin
-from .replay_writer import TransitionWriter
+from .replay_writer import TransitionStream
 from .run_policy import StateReader
 from .stopping import StopRequest
 from .transition import Transition
@@ -119,10 +119,10 @@ class TransitionStreamer:
     """
 
     def __init__(
-        self, writer: TransitionWriter, layout: ItemLayout, read_state: StateReader
+        self, stream: TransitionStream, layout: ItemLayout, read_state: StateReader
     ) -> None:
-        """Sends rows of `layout`, made of the vectors of `read_state`, to `writer`."""
-        self._writer = writer
+        """Sends rows of `layout`, made of the vectors of `read_state`, to `stream`."""
+        self._stream = stream
         self._layout = layout
         self._read_state = read_state
         self._episode = 0
@@ -147,6 +147,6 @@ class TransitionStreamer:
             )
             where = (ONLINE_SOURCE, self._episode, self._step)
             origin = Origin(*(np.array([number]) for number in where))
-            self._writer.write(self._layout.pack(transition, origin)[0])
+            self._stream.write(self._layout.pack(transition, origin))
             self._step += 1
         self._state = state

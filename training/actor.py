@@ -26,7 +26,7 @@ from .policy import MLPPolicy
 from .process_main import run_process, skip_jax
 from .replay_client import wait_for_address
 from .replay_tables import ONLINE
-from .replay_writer import TransitionWriter
+from .replay_writer import TransitionStream
 from .run_directory import RunDirectory, RunRecord, Session
 from .run_policy import ModePolicy, StateReader
 from .stopping import StopRequest
@@ -106,8 +106,8 @@ class Actor:
         self._stop = stop
         self._read_state = StateReader(record.task.state_fields)
         self._subscriber = WeightsSubscriber(client)
-        self._writer = TransitionWriter(client, ONLINE, stop)
-        self._streamer = TransitionStreamer(self._writer, session.replay.layout, self._read_state)
+        self._stream = TransitionStream(client, ONLINE, stop)
+        self._streamer = TransitionStreamer(self._stream, session.replay.layout, self._read_state)
         self._policy = ExploringPolicy(
             record.policy_spec,
             record.run.schedule,
@@ -137,7 +137,7 @@ class Actor:
                 self._evaluate(evaluation_env, self._subscriber.newest() or weights)
                 next_evaluation = (policy.env_steps // interval + 1) * interval
             self._run_episode(env)
-        self._writer.flush()
+        self._stream.close()
         weights = policy.wait_for(is_final=True)
         if interval:
             self._evaluate(evaluation_env, weights)

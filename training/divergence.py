@@ -9,7 +9,7 @@ import numpy as np
 
 from ..datasets.errors import SerldsError
 from .replay_items import ONLINE_SOURCE
-from .replay_sampler import Batch
+from .replay_memory import Batch
 
 _LISTED = 8
 

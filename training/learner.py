@@ -3,32 +3,26 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import math
 import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from ..datasets.reading import open_dataset
 from .checkpoints import LearnerCounters, find_checkpoint, read_counters, restore_agent
 from .config import RLPDConfig, RunConfig
-from .learning_loop import Info, LearningLoop, Phase
+from .learner_replay import LearnerReplay
+from .learning_loop import ONLINE_UPDATES, Info, LearningLoop, Phase
 from .metrics import MetricsLog
 from .process_main import run_process
 from .replay_client import ReplayUnreachableError, wait_for_address
-from .replay_items import ONLINE_SOURCE
-from .replay_loader import load_table, numbered_episodes, observation_statistics
 from .replay_tables import DEMOS, ONLINE, demo_rows, online_rows, online_updates
 from .run_directory import RunDirectory, RunRecord, Session
-from .run_preparation import open_demos
 from .stopping import StopRequest
 from .transition import Transition
 
 if TYPE_CHECKING:
-    import reverb
-
     from .agents import Agent
 
 PRETRAIN_MINIBATCHES = 10
@@ -54,13 +48,15 @@ def learn(directory: RunDirectory, stop: StopRequest, address: str = "") -> None
     if stop:
         return
     client = reverb.Client(address)
-    agent = _make_agent(record, *_fill_tables(client, directory, record, session))
-    counters = LearnerCounters()
-    if session.checkpoint:
-        checkpoint = find_checkpoint(directory.checkpoints, session.checkpoint)
-        agent, counters = restore_agent(checkpoint, agent), read_counters(checkpoint)
-    with MetricsLog(directory.metrics("learner"), directory.tensorboard / "learner") as metrics:
-        loop = LearningLoop(agent, counters, client, directory, record, session, metrics, stop)
+    log = MetricsLog(directory.metrics("learner"), directory.tensorboard / "learner")
+    with log as metrics, contextlib.closing(LearnerReplay(client, session)) as replay:
+        replay.fill(stop)
+        if stop:
+            return
+        agent, counters = _begin(directory, record, session, replay)
+        loop = LearningLoop(
+            agent, counters, client, replay, directory, record, session, metrics, stop
+        )
         try:
             _run_phases(loop, record.run, stop)
         except ReplayUnreachableError:
@@ -71,6 +67,22 @@ def learn(directory: RunDirectory, stop: StopRequest, address: str = "") -> None
             loop.measure()
         loop.save()
     print(f"learner: {loop.counters.updates} updates done", file=sys.stderr, flush=True)
+
+
+def _begin(
+    directory: RunDirectory, record: RunRecord, session: Session, replay: LearnerReplay
+) -> tuple[Agent, LearnerCounters]:
+    """The agent and counters of the session's checkpoint, or fresh ones."""
+    from .agents import create_agent
+
+    mean, std = replay.observation_statistics()
+    agent: Agent = create_agent(
+        record.run.agent, record.run.seed, mean, std, record.task.action_dim
+    )
+    if not session.checkpoint:
+        return agent, LearnerCounters()
+    checkpoint = find_checkpoint(directory.checkpoints, session.checkpoint)
+    return restore_agent(checkpoint, agent), read_counters(checkpoint)
 
 
 def _run_phases(loop: LearningLoop, config: RunConfig, stop: StopRequest) -> None:
@@ -103,7 +115,7 @@ def online_phase(config: RunConfig) -> Phase | None:
         return None
     rows = {DEMOS: demo_rows(config), ONLINE: online_rows(config)}
     minibatches = config.schedule.minibatches_per_update
-    return Phase("online_updates", target, 1, minibatches, rows, _update)
+    return Phase(ONLINE_UPDATES, target, 1, minibatches, rows, _update)
 
 
 def _pretrain(agent: Any, batches: Transition) -> tuple[Any, Info]:
@@ -112,30 +124,6 @@ def _pretrain(agent: Any, batches: Transition) -> tuple[Any, Info]:
 
 def _update(agent: Any, batches: Transition) -> tuple[Any, Info]:
     return agent.update_utd(batches)
-
-
-def _fill_tables(
-    client: reverb.Client, directory: RunDirectory, record: RunRecord, session: Session
-) -> tuple[np.ndarray, np.ndarray]:
-    """Fills the tables from the RLDS log; returns mean and deviation of the observations."""
-    fields, layout = record.task.state_fields, session.replay.layout
-    mean = np.zeros(record.task.observation_dim, np.float32)
-    std = np.ones(record.task.observation_dim, np.float32)
-    demos = open_demos([dataset.path for dataset in record.datasets])
-    if demos:
-        load_table(client, DEMOS, numbered_episodes(demos), fields, layout)
-        mean, std = observation_statistics(demos, fields)
-    if session.env_steps:
-        episodes = numbered_episodes([open_dataset(directory.episodes)], ONLINE_SOURCE)
-        newest = record.run.replay.online_capacity
-        load_table(client, ONLINE, episodes, fields, layout, newest)
-    return mean, std
-
-
-def _make_agent(record: RunRecord, mean: np.ndarray, std: np.ndarray) -> Agent:
-    from .agents import create_agent
-
-    return create_agent(record.run.agent, record.run.seed, mean, std, record.task.action_dim)
 
 
 def _use_compilation_cache() -> None:

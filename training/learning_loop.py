@@ -1,12 +1,11 @@
-"""The learner's loop: sample, update, publish, checkpoint, measure.
+"""The learner's loop: draw a batch, update, publish, checkpoint, measure.
 
 A run has up to three phases, each of a fixed number of updates: `pretrain` (behaviour cloning of an
 RLPD actor), `offline` (updates from demonstrations alone), `online` (updates that environment steps
-pay for). How many updates the online phase may make at any moment is decided by the limiter of the
-table `online` (`replay_tables.py`): the loop simply waits for its next batch.
+pay for). The online phase makes no update before enough steps have arrived for it.
 
 The loop publishes the policy at a fixed number of updates and, so that no actor ever waits for
-progress that has been made already, also before it waits for data itself.
+progress that has been made already, also before it waits for environment steps itself.
 """
 
 from __future__ import annotations
@@ -22,10 +21,10 @@ import numpy as np
 
 from .checkpoints import LearnerCounters, save_checkpoint
 from .divergence import check_finite
+from .learner_replay import LearnerReplay
 from .metrics import ENV_STEPS, LOSS_PREFIX, WALL_S, MetricsLog
-from .replay_client import inserted, table_infos
-from .replay_sampler import Batch, BatchSampler
-from .replay_tables import DEMOS, ONLINE
+from .replay_memory import Batch
+from .replay_tables import DEMOS, ONLINE, updates_paid_for
 from .run_directory import RunDirectory, RunRecord, Session
 from .stopping import StopRequest
 from .transition import Transition
@@ -36,8 +35,11 @@ if TYPE_CHECKING:
 
     from .agents import Agent
 
+ONLINE_UPDATES = "online_updates"
+"""The counter of the phase that environment steps pay for."""
 METRICS_INTERVAL_S = 2.0
 STARVATION_NOTICE_S = 10.0
+_SHORT_WAIT_S = 0.02
 _WAIT_S = 0.2
 
 Info = dict[str, Any]
@@ -71,6 +73,7 @@ class LearningLoop:
         agent: Agent,
         counters: LearnerCounters,
         client: reverb.Client,
+        replay: LearnerReplay,
         directory: RunDirectory,
         record: RunRecord,
         session: Session,
@@ -82,7 +85,8 @@ class LearningLoop:
         Args:
             agent: Fresh, or restored from the session's checkpoint.
             counters: What it has learned so far.
-            client: Connected to the replay server, whose tables are filled.
+            client: Connected to the replay server.
+            replay: What has arrived from it, filled.
             directory: The run.
             record: Its record.
             session: Its present session.
@@ -91,14 +95,15 @@ class LearningLoop:
         """
         self.agent = agent
         self.counters = counters
-        self._client = client
+        self._replay = replay
         self._directory = directory
         self._record = record
         self._session = session
         self._metrics = metrics
         self._stop = stop
         self._publisher = WeightsPublisher(client, stop)
-        self._refilled_steps = inserted(table_infos(client)[ONLINE])
+        # Another stream of numbers for each start: a resumed run does not draw the same again.
+        self._rng = np.random.default_rng((record.run.seed, counters.updates))
         self._published_updates = -1
         self._unchecked: tuple[Info, Batch] | None = None
         self._info: Info = {}
@@ -114,17 +119,11 @@ class LearningLoop:
             ReplayUnreachableError: The replay server does not answer any more.
             SerldsError: A checkpoint cannot be written.
         """
-        if self._done(phase) >= phase.target:
-            return
-        layout = self._session.replay.layout
-        address = self._client.server_address
-        with BatchSampler(address, layout, phase.minibatches, phase.rows) as sampler:
-            while self._done(phase) < phase.target and not self._stop:
-                batch = self._wait_for_batch(sampler)
-                if batch is None:
-                    break
-                self._update(phase, batch)
-            self._check_last()
+        while self._done(phase) < phase.target and not self._stop:
+            if phase.counter == ONLINE_UPDATES and not self._wait_for_steps():
+                break
+            self._update(phase, self._replay.draw(phase.rows, phase.minibatches, self._rng))
+        self._check_last()
 
     def publish(self, is_final: bool = False) -> None:
         """Publishes the policy as it is now."""
@@ -152,9 +151,8 @@ class LearningLoop:
 
     def measure(self) -> None:
         """Writes a line of metrics."""
-        infos, now_s = table_infos(self._client), time.monotonic()
+        now_s, env_steps = time.monotonic(), self._replay.env_steps
         elapsed_s = max(now_s - self._measured_s, 1e-9)
-        env_steps = self._env_steps(inserted(infos[ONLINE]))
         self.counters = dataclasses.replace(self.counters, env_steps=env_steps)
         critic_updates = self._all_critic_updates()
         rate = (critic_updates - self._measured_updates) / elapsed_s
@@ -167,8 +165,8 @@ class LearningLoop:
                 "learner/critic_updates_per_s": rate,
                 "learner/utd_ratio": self._utd_ratio(env_steps),
                 "learner/starved_s": self._starved_s,
-                "replay/demos": infos[DEMOS].current_size,
-                "replay/online": infos[ONLINE].current_size,
+                "replay/demos": self._replay.size(DEMOS),
+                "replay/online": self._replay.size(ONLINE),
                 **{LOSS_PREFIX + name: float(value) for name, value in self._info.items()},
             }
         )
@@ -182,7 +180,7 @@ class LearningLoop:
         self._check_last()
         self._unchecked = info, batch
         schedule, updates = self._record.run.schedule, self.counters.updates
-        if phase.counter == "online_updates" and self._is_due(schedule.publish_interval_updates):
+        if phase.counter == ONLINE_UPDATES and self._is_due(schedule.publish_interval_updates):
             self.publish()
         if time.monotonic() - self._measured_s >= METRICS_INTERVAL_S:
             self.measure()
@@ -192,46 +190,40 @@ class LearningLoop:
             self._check_last()
             self.save()
 
-    def _wait_for_batch(self, sampler: BatchSampler) -> Batch | None:
-        """The next batch; None when asked to stop, or when there will never be one."""
-        batch = sampler.get(0.0)
-        if batch is not None:
-            return batch
-        if self._published_updates not in (-1, self.counters.updates):
-            self.publish()
+    def _wait_for_steps(self) -> bool:
+        """Waits for the environment steps of the next update; False when asked to stop."""
+        self._replay.receive()
+        if self._is_paid_for():
+            return True
         start_s = noticed_s = time.monotonic()
+        if self._replay.receive(_SHORT_WAIT_S) and self._is_paid_for():
+            return True
+        if self._published_updates != self.counters.updates:
+            self.publish()
         while not self._stop:
-            batch = sampler.get(_WAIT_S)
-            now_s = time.monotonic()
-            if batch is not None:
-                self._starved_s += now_s - start_s
-                return batch
-            if now_s - noticed_s >= STARVATION_NOTICE_S:
-                noticed_s = now_s
-                if self._is_exhausted(sampler.waiting_for()):
-                    return None
-        return None
+            if self._replay.receive(_WAIT_S) and self._is_paid_for():
+                self._starved_s += time.monotonic() - start_s
+                return True
+            if time.monotonic() - noticed_s >= STARVATION_NOTICE_S:
+                noticed_s = time.monotonic()
+                self._report_starvation()
+                if self._replay.write_off_lost() and self._is_paid_for():
+                    return True
+        return False
 
-    def _is_exhausted(self, waiting_for: list[str]) -> bool:
-        """Says what the loop waits for; True when no environment step is to come any more."""
-        infos = table_infos(self._client)
-        tables = ", ".join(f"{t} (holds {infos[t].current_size})" for t in waiting_for)
-        env_steps = self._env_steps(inserted(infos[ONLINE]))
+    def _is_paid_for(self) -> bool:
+        paid = updates_paid_for(self._record.run.schedule, self._replay.env_steps)
+        return self.counters.online_updates < paid
+
+    def _report_starvation(self) -> None:
         target = self._record.run.schedule.env_steps
-        is_over = env_steps >= target
-        reason = (
-            "all environment steps are there; samples were lost on the way, ending early"
-            if is_over
-            else "the actor has to act first"
-        )
         print(
-            f"learner: update {self.counters.updates} waits for data from {tables}: "
-            f"{env_steps} of {target} environment steps so far; {reason}",
+            f"learner: update {self.counters.updates} waits for the actor: table {ONLINE!r} gave "
+            f"{self._replay.env_steps} of {target} environment steps so far",
             file=sys.stderr,
             flush=True,
         )
         self.measure()
-        return is_over
 
     def _check_last(self) -> None:
         if self._unchecked is None:
@@ -248,9 +240,6 @@ class LearningLoop:
 
     def _is_due(self, interval: int) -> bool:
         return self.counters.updates - self._published_updates >= interval
-
-    def _env_steps(self, inserted_online: int) -> int:
-        return self._session.env_steps + inserted_online - self._refilled_steps
 
     def _all_critic_updates(self) -> int:
         """Minibatches learned from, over all sessions."""

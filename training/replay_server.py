@@ -23,6 +23,7 @@ import psutil
 from ..datasets.durable_files import write_durably
 from ..datasets.errors import UsageError
 from .process_main import run_process, skip_jax
+from .replay_loader import fill_tables
 from .replay_tables import ReplayPlan, make_tables
 from .run_directory import RunDirectory
 from .stopping import StopRequest
@@ -84,11 +85,16 @@ def start_server(plan: ReplayPlan, port: int) -> reverb.Server:
 
 
 def serve(directory: RunDirectory, port: int, stop: StopRequest) -> None:
-    """Serves the tables of the run's present session until asked to stop."""
-    server = start_server(directory.read_session().replay, port)
+    """Fills the tables of the run's present session from RLDS and serves them until the stop."""
+    import reverb
+
+    record, session = directory.read_record(), directory.read_session()
+    server = start_server(session.replay, port)
     try:
         address = f"{HOST}:{server.port}"
-        print(f"replay server: {address}", file=sys.stderr, flush=True)
+        fill_tables(reverb.Client(address), directory, record, session)
+        print(f"replay server: ready at {address}", file=sys.stderr, flush=True)
+        # Last: who finds the address finds full tables.
         write_durably(directory.address_file, address.encode())
         while not stop.wait(_POLL_S):
             pass

@@ -1,23 +1,30 @@
-"""The tables of a run's replay server and the limiter that ties learning to acting.
+"""The tables of a run's replay server.
 
-`demos`   transitions of the demonstrations. Sampled uniformly; never evicted.
-`online`  transitions of the run's own episodes; the oldest leave first.
-`weights` the newest policy, one item.
+- `demos`: transitions of the demonstrations, loaded from RLDS by the server itself.
+- `online`: transitions of the run's own episodes: what RLDS has of earlier sessions, then whatever
+  the actors send.
+- `weights`: the newest policy, one item.
 
-Rate. Only the learner is ever made to wait by Reverb: after n online transitions it may have taken
-at most (n - start_steps) * samples_per_step samples, so the ratio of critic updates to environment
-steps never exceeds the one configured. Inserting is never blocked by a limiter, so an actor that
-pauses, or a learner that ends, leaves nobody stuck. How far the actor may run ahead is decided by
-the actor itself, from the learner's progress that comes with the weights (`weights.py`).
+The first two are queues: an item is one or more packed transitions, and the learner takes each item
+once, into its own memory, and draws its batches there (`replay_memory.py`). Drawing every batch
+from Reverb itself would cost, for each critic update of the SAC paper's networks, about a quarter
+of that update's own CPU time (benchmarks/learner_speed.py); taking each transition once costs next
+to nothing.
+
+Rate. The learner counts the environment steps it has received and makes no update that they do not
+pay for (`updates_paid_for`), so the configured ratio of critic updates to environment steps is
+never exceeded. Nothing else makes anyone wait for it: inserts block only when a whole table's
+capacity is waiting to be taken. How far the actor may run ahead is decided by the actor itself,
+from the learner's progress that comes with the weights (`weights.py`). An actor that pauses, or a
+learner that ends, so leaves nobody stuck.
 """
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .config import ReplayConfig, RunConfig
+from .config import ReplayConfig, RunConfig, ScheduleConfig
 from .replay_items import ItemLayout
 
 if TYPE_CHECKING:
@@ -26,8 +33,8 @@ if TYPE_CHECKING:
 DEMOS = "demos"
 ONLINE = "online"
 WEIGHTS = "weights"
-ROW = "row"
-"""Name of the one column of a transition's item."""
+ROWS = "rows"
+"""Name of the one column of an item of transitions."""
 COUNTERS = 4
 """Whole numbers that come with the weights (`weights.Counters`)."""
 
@@ -44,11 +51,6 @@ class ReplayPlan:
     """Length of the packed policy."""
     capacity: ReplayConfig
     """Sizes of the tables."""
-    samples_per_step: int
-    """Online samples per environment step; 0 where nothing is sampled online."""
-    start_steps: int
-    """Inserts into `online` that allow no samples: steps before the first update, and in a resumed
-    run those that earlier sessions have learned from."""
 
     @property
     def layout(self) -> ItemLayout:
@@ -67,11 +69,15 @@ def online_rows(config: RunConfig) -> int:
     return config.schedule.batch_size - demo_rows(config)
 
 
-def online_updates(config: RunConfig) -> int:
-    """Updates of the whole online phase: one per `env_steps_per_update` steps after the start."""
-    schedule = config.schedule
-    learned = max(schedule.env_steps - schedule.start_training_steps, 0)
+def updates_paid_for(schedule: ScheduleConfig, env_steps: int) -> int:
+    """Online updates that so many environment steps allow, in all."""
+    learned = max(env_steps - schedule.start_training_steps, 0)
     return learned // schedule.env_steps_per_update
+
+
+def online_updates(config: RunConfig) -> int:
+    """Updates of the whole online phase."""
+    return updates_paid_for(config.schedule, config.schedule.env_steps)
 
 
 def make_tables(plan: ReplayPlan) -> list[reverb.Table]:
@@ -79,52 +85,21 @@ def make_tables(plan: ReplayPlan) -> list[reverb.Table]:
     import reverb
     import tensorflow as tf
 
-    row = {ROW: tf.TensorSpec((1, plan.layout.width), tf.float32, ROW)}
-    uniform, oldest = reverb.selectors.Uniform, reverb.selectors.Fifo
+    rows = {ROWS: tf.TensorSpec((1, None, plan.layout.width), tf.float32, ROWS)}
+    policy = tf.TensorSpec((1, plan.policy_size), tf.float32)
     return [
-        reverb.Table(
-            name=DEMOS,
-            sampler=uniform(),
-            remover=oldest(),
-            max_size=plan.capacity.demos_capacity,
-            rate_limiter=reverb.rate_limiters.MinSize(1),
-            signature=row,
-        ),
-        reverb.Table(
-            name=ONLINE,
-            sampler=uniform(),
-            remover=oldest(),
-            max_size=plan.capacity.online_capacity,
-            rate_limiter=_limiter(plan),
-            signature=row,
-        ),
+        reverb.Table.queue(DEMOS, plan.capacity.demos_capacity, signature=rows),
+        reverb.Table.queue(ONLINE, plan.capacity.online_capacity, signature=rows),
         reverb.Table(
             name=WEIGHTS,
-            sampler=uniform(),
-            remover=oldest(),
+            sampler=reverb.selectors.Uniform(),
+            remover=reverb.selectors.Fifo(),
             max_size=1,
             rate_limiter=reverb.rate_limiters.MinSize(1),
             signature={
-                "policy": tf.TensorSpec((1, plan.policy_size), tf.float32, "policy"),
-                "evaluation_policy": tf.TensorSpec(
-                    (1, plan.policy_size), tf.float32, "evaluation_policy"
-                ),
-                "counters": tf.TensorSpec((1, COUNTERS), tf.int64, "counters"),
+                "policy": policy,
+                "evaluation_policy": policy,
+                "counters": tf.TensorSpec((1, COUNTERS), tf.int64),
             },
         ),
     ]
-
-
-def _limiter(plan: ReplayPlan) -> reverb.rate_limiters.RateLimiter:
-    import reverb
-
-    if plan.samples_per_step == 0:
-        return reverb.rate_limiters.MinSize(1)
-    # A sample is let through while inserts * samples_per_insert - samples >= min_diff. An infinite
-    # max_diff never blocks an insert, whatever the learner does.
-    return reverb.rate_limiters.RateLimiter(
-        samples_per_insert=float(plan.samples_per_step),
-        min_size_to_sample=1,
-        min_diff=float(plan.start_steps * plan.samples_per_step),
-        max_diff=sys.float_info.max,
-    )

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import queue
+import threading
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .replay_client import flush
-from .replay_tables import ROW
+from .replay_client import ReplayUnreachableError, flush
+from .replay_tables import ROWS
 from .stopping import StopRequest
 
 if TYPE_CHECKING:
     import reverb
 
-_FLUSH_INTERVAL = 16  # more rows under way make Reverb warn
+SEND_INTERVAL_S = 0.05
+_FLUSH_INTERVAL = 16  # more items under way make Reverb warn
 
 
 class TransitionWriter:
-    """Sends packed rows to one table, in order; not for several threads."""
+    """Sends packed rows to one table, in order; not for several threads.
+
+    All items of one writer hold the same number of rows.
+    """
 
     def __init__(self, client: reverb.Client, table: str, stop: StopRequest | None = None) -> None:
         """Opens a stream to the server.
@@ -31,17 +37,17 @@ class TransitionWriter:
         self._stop = stop
         self._pending = 0
         self._writer = client.trajectory_writer(num_keep_alive_refs=1)
-        # Chunks of one row: sampling decompresses a whole chunk to get one of its rows.
-        self._writer.configure((ROW,), num_keep_alive_refs=1, max_chunk_length=1)
+        # A chunk holds one item's rows; with longer chunks Reverb 0.14 can mix up items.
+        self._writer.configure((ROWS,), num_keep_alive_refs=1, max_chunk_length=1)
 
-    def write(self, row: np.ndarray) -> None:
-        """Sends one packed row (W,); waits for the server's answer only now and then.
+    def write(self, rows: np.ndarray) -> None:
+        """Sends packed rows (n, W) as one item; waits for the server's answer only now and then.
 
         Raises:
             ReplayUnreachableError: The server did not take earlier rows.
         """
-        self._writer.append({ROW: row})
-        self._writer.create_item(self._table, 1.0, {ROW: self._writer.history[ROW][-1:]})
+        self._writer.append({ROWS: rows})
+        self._writer.create_item(self._table, 1.0, {ROWS: self._writer.history[ROWS][-1:]})
         self._pending += 1
         if self._pending >= _FLUSH_INTERVAL:
             self.flush()
@@ -52,9 +58,72 @@ class TransitionWriter:
         Raises:
             ReplayUnreachableError: It did not.
         """
-        flush(self._writer, f"transitions for table {self._table!r}", self._stop)
-        self._pending = 0
+        if self._pending:
+            flush(self._writer, f"transitions for table {self._table!r}", self._stop)
+            self._pending = 0
 
     def close(self) -> None:
         """Closes the stream; call `flush` first, rows under way may be lost."""
         self._writer.close()
+
+
+class TransitionStream:
+    """Sends packed rows to one table from a thread, so that acting never waits for the server.
+
+    Rows that come within one interval are sent together: at both ends Reverb's price is much more
+    per message than per row.
+    """
+
+    def __init__(
+        self,
+        client: reverb.Client,
+        table: str,
+        stop: StopRequest | None = None,
+        interval_s: float = SEND_INTERVAL_S,
+    ) -> None:
+        """Starts sending.
+
+        Args:
+            client: Connected to the replay server.
+            table: Name of the table.
+            stop: Ends waiting for a server that does not answer.
+            interval_s: Time between two messages.
+        """
+        self._writer = TransitionWriter(client, table, stop)
+        self._interval_s = interval_s
+        self._queue: queue.SimpleQueue[np.ndarray] = queue.SimpleQueue()
+        self._closing = threading.Event()
+        self._error: ReplayUnreachableError | None = None
+        self._thread = threading.Thread(target=self._run, name=f"send-{table}", daemon=True)
+        self._thread.start()
+
+    def write(self, rows: np.ndarray) -> None:
+        """Sends packed rows (n, W) as one item, soon; n is always the same.
+
+        Raises:
+            ReplayUnreachableError: The server did not take earlier rows.
+        """
+        if self._error is not None:
+            raise self._error
+        self._queue.put(rows)
+
+    def close(self) -> None:
+        """Returns when the server has all rows; raises as `write`."""
+        self._closing.set()
+        self._thread.join()
+        if self._error is not None:
+            raise self._error
+
+    def _run(self) -> None:
+        try:
+            is_last = False
+            while not is_last:
+                is_last = self._closing.wait(self._interval_s)
+                self._send()
+        except ReplayUnreachableError as error:
+            self._error = error
+
+    def _send(self) -> None:
+        while not self._queue.empty():
+            self._writer.write(self._queue.get())
+        self._writer.flush()

@@ -20,7 +20,7 @@ from .config_json import differences
 from .live_view import LiveView, RunProgress
 from .metrics import ENV_STEPS, WALL_S, Line, last_values, read_metrics
 from .replay_server import choose_port
-from .replay_tables import ReplayPlan, online_rows, online_updates
+from .replay_tables import ReplayPlan, online_updates
 from .run_directory import RunDirectory, RunRecord, Session, create_run_directory
 from .run_preparation import check_unchanged, prepare
 from .run_processes import RunProcesses
@@ -78,7 +78,7 @@ def train(config: RunConfig, out: Path, port: int = 0) -> TrainResult:
     record = prepare(config)
     port = choose_port(port)
     directory = create_run_directory(out, record)
-    session = Session(replay=_replay_plan(record, LearnerCounters(), 0), started_unix_s=time.time())
+    session = Session(replay=_replay_plan(record), started_unix_s=time.time())
     return _run_session(directory, record, session, port)
 
 
@@ -113,7 +113,7 @@ def resume(
         line for name in ("learner", "actor") for line in read_metrics(directory.metrics(name))
     ]
     session = Session(
-        replay=_replay_plan(record, counters, steps),
+        replay=_replay_plan(record),
         started_unix_s=time.time(),
         earlier_wall_s=max((line[WALL_S] for line in lines), default=0.0),
         checkpoint=found[-1].name if found else "",
@@ -185,18 +185,12 @@ def _interrupt() -> None:
     raise KeyboardInterrupt
 
 
-def _replay_plan(record: RunRecord, counters: LearnerCounters, recorded_steps: int) -> ReplayPlan:
-    """The tables; in a resumed run the limiter starts where the checkpoint's updates left it."""
-    run, schedule = record.run, record.run.schedule
-    refilled = min(recorded_steps, run.replay.online_capacity)
-    learned = counters.online_updates * schedule.env_steps_per_update
+def _replay_plan(record: RunRecord) -> ReplayPlan:
     return ReplayPlan(
         observation_dim=record.task.observation_dim,
         action_dim=record.task.action_dim,
         policy_size=record.policy_spec.size,
-        capacity=run.replay,
-        samples_per_step=schedule.utd_ratio * online_rows(run),
-        start_steps=schedule.start_training_steps + learned + refilled - recorded_steps,
+        capacity=record.run.replay,
     )
 
 

@@ -71,8 +71,6 @@ def served_run(tiny_rlpd, tmp_path_factory):
         action_dim=record.task.action_dim,
         policy_size=record.policy_spec.size,
         capacity=tiny_rlpd.replay,
-        samples_per_step=8,
-        start_steps=5,
     )
     directory.write_session(Session(replay=plan, started_unix_s=time.time()))
     server = ChildProcess(

@@ -11,9 +11,9 @@ import pytest
 from serlds.training.acting import ActingStopped, ExploringPolicy, TransitionStreamer
 from serlds.training.policy import MLPPolicy
 from serlds.training.replay_items import ItemLayout
-from serlds.training.replay_sampler import BatchSampler
+from serlds.training.replay_receiver import TableReceiver
 from serlds.training.replay_tables import ONLINE
-from serlds.training.replay_writer import TransitionWriter
+from serlds.training.replay_writer import TransitionStream
 from serlds.training.run_policy import StateReader
 from serlds.training.stopping import StopRequest
 from serlds.training.weights import WeightsPublisher, WeightsSubscriber
@@ -121,9 +121,8 @@ def test_first_actions_are_random_and_later_ones_the_policys(acting, served_run,
 def test_every_transition_is_streamed_with_its_place_in_the_log(served_run, client):
     record = served_run[1]
     layout = ItemLayout(record.task.observation_dim, record.task.action_dim)
-    streamer = TransitionStreamer(
-        TransitionWriter(client, ONLINE), layout, StateReader(record.task.state_fields)
-    )
+    stream = TransitionStream(client, ONLINE)
+    streamer = TransitionStreamer(stream, layout, StateReader(record.task.state_fields))
     actions = [np.full(layout.action_dim, i / 10, np.float32) for i in range(6)]
     for episode in (3, 4):
         streamer.begin(episode)
@@ -131,11 +130,16 @@ def test_every_transition_is_streamed_with_its_place_in_the_log(served_run, clie
         for step in range(5):
             streamer(dm_env.transition(float(step), observation(record, step + 1.0)), actions[step])
         streamer(dm_env.termination(9.0, observation(record, 6.0)), actions[5])
-    with BatchSampler(client.server_address, layout, 1, {ONLINE: 56}) as sampler:
-        batch = sampler.get(10.0)  # 12 steps, 5 without samples: 56 samples are allowed
-    transitions, (source, episodes, steps) = batch
-    assert set(source.ravel().tolist()) == {-1}
-    assert set(episodes.ravel().tolist()) == {3, 4}
+    stream.close()
+    taken = []
+    with contextlib.closing(TableReceiver(client.server_address, ONLINE, layout.width)) as receiver:
+        while len(taken) < 12:
+            taken += receiver.take(10.0)
+    rows = np.concatenate(taken)
+    transitions, (source, episodes, steps) = layout.unpack(rows), layout.origin(rows)
+    assert source.tolist() == [-1] * 12
+    assert episodes.tolist() == [3] * 6 + [4] * 6
+    assert steps.tolist() == [*range(6), *range(6)]
     np.testing.assert_array_equal(transitions.observation[..., 0], steps)
     np.testing.assert_array_equal(transitions.next_observation[..., 0], steps + 1)
     np.testing.assert_allclose(transitions.action[..., 0], steps / 10, rtol=1e-6)

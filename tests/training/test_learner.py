@@ -18,6 +18,7 @@ from serlds.training.divergence import DivergedError
 from serlds.training.learner import learn
 from serlds.training.metrics import last_values, read_metrics
 from serlds.training.replay_items import ItemLayout, Origin
+from serlds.training.replay_loader import fill_tables
 from serlds.training.replay_tables import ONLINE
 from serlds.training.replay_writer import TransitionWriter
 from serlds.training.run_directory import RunDirectory
@@ -34,6 +35,11 @@ def run(served_run, tmp_path):
     return directory
 
 
+def refill(client, directory):
+    """Fills the tables as the replay server does when it starts."""
+    fill_tables(client, directory, directory.read_record(), directory.read_session())
+
+
 @pytest.fixture
 def subscriber(client):
     with contextlib.closing(WeightsSubscriber(client, interval_s=0.01)) as subscriber:
@@ -41,13 +47,14 @@ def subscriber(client):
 
 
 @contextlib.contextmanager
-def learning(directory, address):
+def learning(directory, client):
     """Learns in a thread; yields (stop, join), where join re-raises what learning raised."""
     stop, errors = StopRequest(), []
+    refill(client, directory)
 
     def target():
         try:
-            learn(directory, stop, address)
+            learn(directory, stop, client.server_address)
         except BaseException as error:
             errors.append(error)
 
@@ -81,7 +88,7 @@ def act(client, directory, steps, first=0):
     )
     writer = TransitionWriter(client, ONLINE)
     for row in layout.pack(transition, Origin(np.full(steps, -1), ids, ids)):
-        writer.write(row)
+        writer.write(row[None])
     writer.flush()
 
 
@@ -96,7 +103,7 @@ def progress(subscriber, learned_steps):
 
 
 def test_learning_follows_the_actor_and_ends_complete(run, client, subscriber):
-    with learning(run, client.server_address) as (_, join):
+    with learning(run, client) as (_, join):
         first = subscriber.wait(0, 60.0)
         assert first.counters[1:] == (10, 5, 0)  # 10 updates of pre-training, nothing online
         act(client, run, 5)
@@ -117,7 +124,7 @@ def test_learning_follows_the_actor_and_ends_complete(run, client, subscriber):
 
 
 def test_a_stopped_learner_leaves_a_checkpoint_that_is_continued(run, client, subscriber):
-    with learning(run, client.server_address) as (stop, join):
+    with learning(run, client) as (stop, join):
         subscriber.wait(0, 60.0)
         act(client, run, 15)
         assert progress(subscriber, 15).updates == 20
@@ -128,7 +135,7 @@ def test_a_stopped_learner_leaves_a_checkpoint_that_is_continued(run, client, su
     session = dataclasses.replace(run.read_session(), checkpoint=checkpoint.name)
     run.write_session(session)
     publication = subscriber.newest().counters.publication
-    with learning(run, client.server_address) as (stop, join):
+    with learning(run, client) as (stop, join):
         continued = subscriber.wait(publication, 60.0)
         assert continued.counters.updates == 20
         np.testing.assert_array_equal(
@@ -150,9 +157,8 @@ def damaged(demos, directory, field, episode_index, step):
     return directory / "damaged" / "1.0.0"
 
 
-@pytest.mark.parametrize("field", [keys.ACTION, "observation/state/tcp_pos"])
-def test_a_loss_that_is_not_finite_names_the_step_it_came_from(run, client, demos, field, tmp_path):
-    path = damaged(demos, tmp_path, field, episode_index=3, step=2)
+def make_bc(run, path, seed=0, updates=100):
+    """Turns the run into behaviour cloning of the dataset at `path`."""
     record = run.read_record()
     config = RunConfig(
         algorithm="bc",
@@ -160,12 +166,19 @@ def test_a_loss_that_is_not_finite_names_the_step_it_came_from(run, client, demo
         env_id=record.run.env_id,
         env_args=record.run.env_args,
         demos=(str(path),),
-        schedule=ScheduleConfig(batch_size=256, offline_updates=100),
+        seed=seed,
+        schedule=ScheduleConfig(batch_size=256, offline_updates=updates),
     )
     (dataset,) = record.datasets
     datasets = (dataclasses.replace(dataset, path=str(path)),)
     run.write_record(dataclasses.replace(record, run=config, datasets=datasets))
-    with learning(run, client.server_address) as (_, join), pytest.raises(DivergedError) as raised:
+
+
+@pytest.mark.parametrize("field", [keys.ACTION, "observation/state/tcp_pos"])
+def test_a_loss_that_is_not_finite_names_the_step_it_came_from(run, client, demos, field, tmp_path):
+    path = damaged(demos, tmp_path, field, episode_index=3, step=2)
+    make_bc(run, path)
+    with learning(run, client) as (_, join), pytest.raises(DivergedError) as raised:
         join()
     message = str(raised.value)
     assert f"{path}: episode 3, step 2" in message
@@ -175,9 +188,22 @@ def test_a_loss_that_is_not_finite_names_the_step_it_came_from(run, client, demo
 
 
 def test_waiting_for_data_is_measured(run, client, subscriber):
-    with learning(run, client.server_address) as (_, join):
+    with learning(run, client) as (_, join):
         subscriber.wait(0, 60.0)
         time.sleep(0.5)
         act(client, run, 60)
         join()
     assert last_values(read_metrics(run.metrics("learner")))["learner/starved_s"] > 0.3
+
+
+def test_offline_training_repeats_with_its_seed(run, client, demos):
+    policies = []
+    for seed in (1, 1, 2):
+        make_bc(run, demos, seed, updates=20)
+        with learning(run, client) as (_, join):
+            join()
+        checkpoint = find_checkpoint(run.checkpoints)
+        policies.append(np.load(checkpoint / "policy.npy"))
+        shutil.rmtree(checkpoint)
+    np.testing.assert_array_equal(policies[0], policies[1])
+    assert not np.array_equal(policies[0], policies[2])

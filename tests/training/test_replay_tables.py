@@ -1,143 +1,238 @@
-"""Loading, sampling and the limiter, against a replay server in another process."""
+"""Loading tables from RLDS and taking transitions out, against a server in another process."""
 
-import itertools
+import dataclasses
+import time
+from contextlib import closing
 
 import numpy as np
 import pytest
 
+from serlds.datasets.errors import UsageError
 from serlds.datasets.reading import open_dataset
+from serlds.training.config import ScheduleConfig
+from serlds.training.learner_replay import LearnerReplay
 from serlds.training.replay_client import inserted, table_infos
 from serlds.training.replay_items import ItemLayout, Origin, pack_episode
-from serlds.training.replay_loader import (
-    load_table,
-    numbered_episodes,
-    observation_statistics,
-)
-from serlds.training.replay_sampler import BatchSampler
-from serlds.training.replay_tables import DEMOS, ONLINE
-from serlds.training.replay_writer import TransitionWriter
+from serlds.training.replay_loader import ROWS_PER_ITEM, fill_tables, newest_rows, write_table
+from serlds.training.replay_receiver import TableReceiver
+from serlds.training.replay_tables import DEMOS, ONLINE, updates_paid_for
+from serlds.training.replay_writer import TransitionStream, TransitionWriter
+from serlds.training.stopping import StopRequest
 from serlds.training.transition import Transition
 
-MINIBATCHES = 3
+
+@pytest.fixture
+def session(served_run):
+    return served_run[0].read_session()
 
 
 @pytest.fixture
-def layout(served_run):
-    task = served_run[1].task
-    return ItemLayout(task.observation_dim, task.action_dim)
+def layout(session):
+    return session.replay.layout
 
 
-@pytest.fixture
-def sampler(client, layout):
-    """Opens samplers and closes them at the end."""
-    opened = []
-
-    def sample(**rows):
-        opened.append(BatchSampler(client.server_address, layout, MINIBATCHES, rows))
-        return opened[-1]
-
-    yield sample
-    for each in opened:
-        each.close()
-
-
-def online_rows(layout, count, first=0):
-    """Rows whose every value is their number."""
-    ids = np.arange(first, first + count, dtype=np.float32)
+def rows_of_ids(layout, ids, episode=7):
+    """Online rows whose every value is their number."""
+    ids = np.asarray(ids, np.float32)
     states = np.repeat(ids[:, None], layout.observation_dim, axis=1)
     actions = np.repeat(ids[:, None], layout.action_dim, axis=1)
-    origin = Origin(np.full(count, -1), np.full(count, 7), ids)
+    origin = Origin(np.full(len(ids), -1), np.full(len(ids), episode), ids)
     return layout.pack(Transition(states, actions, ids, ids, states + 1), origin)
 
 
-def insert(client, layout, count, first=0):
+def insert(client, layout, ids):
     writer = TransitionWriter(client, ONLINE)
-    for row in online_rows(layout, count, first):
-        writer.write(row)
+    for number in ids:
+        writer.write(rows_of_ids(layout, [number]))
     writer.flush()
     writer.close()
 
 
-def test_every_sample_is_a_step_of_the_log(client, served_run, layout, sampler, demos):
-    fields, dataset = served_run[1].task.state_fields, open_dataset(demos)
-    loaded = load_table(client, DEMOS, numbered_episodes([dataset], 2), fields, layout)
-    assert loaded == sum(e.num_transitions for e in dataset.episodes())
-    assert table_infos(client)[DEMOS].current_size == loaded
-    expected = {
-        (2, ordinal, step): row
-        for ordinal, episode in enumerate(dataset.episodes())
-        for step, row in enumerate(pack_episode(episode, fields, layout, 2, ordinal))
-    }
-    seen, batches = set(), sampler(demos=64)
-    while len(seen) < loaded:
-        batch = batches.get(10.0)
-        rows = layout.pack(
-            Transition(*(field.reshape(-1, *field.shape[2:]) for field in batch.transitions)),
-            Origin(*(part.ravel() for part in batch.origin)),
-        )
-        for row, key in zip(rows, zip(*map(np.ravel, batch.origin), strict=True), strict=True):
-            np.testing.assert_array_equal(row, expected[tuple(map(int, key))])
-            seen.add(tuple(map(int, key)))
-    assert seen == set(expected)
+def take_until(receiver, items):
+    taken = []
+    while len(taken) < items:
+        arrived = receiver.take(10.0)
+        assert arrived, f"only {len(taken)} of {items} items arrived"
+        taken += arrived
+    return taken
 
 
-def test_only_the_newest_transitions_are_refilled(client, served_run, layout, sampler, demos):
-    fields, dataset = served_run[1].task.state_fields, open_dataset(demos)
-    assert load_table(client, DEMOS, numbered_episodes([dataset]), fields, layout, newest=3) == 3
-    last = dataset.episode(dataset.num_episodes - 1).num_transitions
-    batch = sampler(demos=16).get(10.0)
-    assert set(batch.origin.episode.ravel().tolist()) == {dataset.num_episodes - 1}
-    assert set(batch.origin.step.ravel().tolist()) <= {last - 3, last - 2, last - 1}
+def test_the_table_holds_exactly_the_steps_of_the_log(client, served_run, session, layout, demos):
+    directory, record, _ = served_run
+    fill_tables(client, directory, record, session)
+    dataset = open_dataset(demos)
+    fields = record.task.state_fields
+    episodes = enumerate(dataset.episodes())
+    expected = np.concatenate([pack_episode(e, fields, layout, 0, i) for i, e in episodes])
+    items = inserted(table_infos(client)[DEMOS])
+    with closing(TableReceiver(client.server_address, DEMOS, layout.width)) as receiver:
+        np.testing.assert_array_equal(np.concatenate(take_until(receiver, items)), expected)
 
 
-def test_statistics_are_those_of_all_observations(served_run, demos):
-    fields, dataset = served_run[1].task.state_fields, open_dataset(demos)
-    mean, std = observation_statistics([dataset, dataset], fields)
-    states = np.concatenate([e.state_matrix() for e in dataset.episodes()]).astype(np.float64)
-    np.testing.assert_allclose(mean, states.mean(axis=0), rtol=1e-5)
+@pytest.mark.parametrize("count", [0, 1, ROWS_PER_ITEM - 1, ROWS_PER_ITEM, 2 * ROWS_PER_ITEM + 3])
+def test_tables_of_every_size_arrive_whole(client, layout, count):
+    rows = rows_of_ids(layout, np.arange(count))
+    write_table(client, ONLINE, np.array_split(rows, 3))
+    items = inserted(table_infos(client)[ONLINE])
+    assert items == count // ROWS_PER_ITEM + count % ROWS_PER_ITEM
+    with closing(TableReceiver(client.server_address, ONLINE, layout.width)) as receiver:
+        taken = [np.zeros((0, layout.width)), *take_until(receiver, items)]
+    np.testing.assert_array_equal(np.concatenate(taken), rows)
+
+
+def test_what_is_drawn_can_be_looked_up_in_the_log(client, served_run, session, demos):
+    directory, record, _ = served_run
+    fill_tables(client, directory, record, session)
+    episodes = list(open_dataset(demos).episodes())
+    with closing(LearnerReplay(client, session)) as replay:
+        replay.fill(StopRequest())
+        assert replay.size(DEMOS) == sum(e.num_transitions for e in episodes)
+        batch = replay.draw({DEMOS: 64, ONLINE: 0}, 3, np.random.default_rng(0))
+    assert (batch.origin.source == 0).all()
+    for place in np.ndindex(3, 64):
+        episode, step = episodes[batch.origin.episode[place]], batch.origin.step[place]
+        states = episode.state_matrix()
+        np.testing.assert_array_equal(batch.transitions.observation[place], states[step])
+        np.testing.assert_array_equal(batch.transitions.next_observation[place], states[step + 1])
+        np.testing.assert_array_equal(batch.transitions.action[place], episode["action"][step])
+        assert batch.transitions.reward[place] == episode["reward"][step]
+        assert batch.transitions.discount[place] == episode["discount"][step]
+
+
+def test_statistics_are_those_of_the_demonstrations(client, served_run, session, demos):
+    directory, record, _ = served_run
+    fill_tables(client, directory, record, session)
+    with closing(LearnerReplay(client, session)) as replay:
+        mean, std = replay.observation_statistics()
+        assert (mean == 0).all() and (std == 1).all()  # nothing has arrived yet
+        replay.fill(StopRequest())
+        mean, std = replay.observation_statistics()
+    states = [e.state_matrix()[:-1] for e in open_dataset(demos).episodes()]
+    states = np.concatenate(states).astype(np.float64)
+    np.testing.assert_allclose(mean, states.mean(axis=0), rtol=1e-5, atol=1e-7)
     np.testing.assert_allclose(std, states.std(axis=0), rtol=1e-4, atol=1e-7)
 
 
-@pytest.mark.parametrize(("from_demos", "from_online"), [(4, 4), (6, 2), (0, 8), (8, 0)])
-def test_every_minibatch_has_the_exact_share_of_each_table(
-    client, served_run, layout, sampler, demos, from_demos, from_online
+def test_a_resumed_run_gets_its_newest_episodes_back(
+    client, served_run, session, layout, demos, tmp_path
 ):
-    fields = served_run[1].task.state_fields
-    load_table(client, DEMOS, numbered_episodes([open_dataset(demos)]), fields, layout)
-    insert(client, layout, 50)
-    batches = sampler(demos=from_demos, online=from_online)
-    for _ in range(3):
-        batch = batches.get(10.0)
-        assert batch.transitions.observation.shape == (MINIBATCHES, 8, layout.observation_dim)
-        assert (batch.origin.source[:, :from_demos] == 0).all()
-        assert (batch.origin.source[:, from_demos:] == -1).all()
+    directory, record, _ = served_run
+    # The log of the earlier session: the demonstrations' episodes will do.
+    (tmp_path / "episodes").symlink_to(demos.parent)
+    resumed = dataclasses.replace(session, env_steps=1)
+    capacity = dataclasses.replace(record.run.replay, online_capacity=20)
+    run = dataclasses.replace(record.run, replay=capacity)
+    there = dataclasses.replace(directory, path=tmp_path)
+    fill_tables(client, there, dataclasses.replace(record, run=run), resumed)
+    with closing(TableReceiver(client.server_address, ONLINE, layout.width)) as receiver:
+        origin = layout.origin(np.concatenate(take_until(receiver, 20)))
+    lengths = [e.num_transitions for e in open_dataset(demos).episodes()]
+    everything = [(-1, e, step) for e, n in enumerate(lengths) for step in range(n)]
+    assert list(zip(*(part.tolist() for part in origin), strict=True)) == everything[-20:]
 
 
-def test_limiter_lets_exactly_the_configured_ratio_through(client, layout, sampler):
-    batches, got, inserts = sampler(online=4), 0, itertools.count()
-    for burst in (5, 1, 3, 13):
-        for _ in range(burst):
-            insert(client, layout, 1, next(inserts))
-        while (batch := batches.get(1.2)) is not None:  # longer than a reader's time limit
-            got += batch.origin.step.size
-        # 8 samples per step after the 5 that training starts with; whole batches of 12 of them
-        allowed = 8 * (inserted(table_infos(client)[ONLINE]) - 5)
-        assert got == allowed // 12 * 12
-        assert batches.waiting_for() == [ONLINE]
-    assert got == 8 * 17 // 12 * 12
+def test_newest_rows_cuts_the_oldest():
+    episodes = [np.full((3, 1), i) for i in range(4)]
+    assert [len(rows) for rows in newest_rows(episodes, 7)] == [1, 3, 3]
+    assert [len(rows) for rows in newest_rows(episodes, 100)] == [3, 3, 3, 3]
+    assert newest_rows(episodes, 0) == []
 
 
-def test_an_actor_that_pauses_blocks_nobody(client, layout, sampler):
-    batches = sampler(online=4)
-    insert(client, layout, 5 + 3)
-    assert batches.get(10.0) is not None
-    while batches.get(0.7) is not None:
-        pass
-    insert(client, layout, 200, first=8)  # far more than is ever sampled: no insert waits
-    assert batches.get(10.0) is not None
+def test_more_demonstrations_than_there_is_room_for_are_refused(client, served_run, session):
+    directory, record, _ = served_run
+    replay = dataclasses.replace(record.run.replay, demos_capacity=10)
+    small = dataclasses.replace(record, run=dataclasses.replace(record.run, replay=replay))
+    with pytest.raises(UsageError, match=r"more than replay\.demos_capacity = 10"):
+        fill_tables(client, directory, small, session)
 
 
-def test_a_table_without_data_is_named(sampler):
-    batches = sampler(demos=4, online=4)
-    assert batches.get(0.1) is None
-    assert batches.waiting_for() == [DEMOS, ONLINE]
+def test_every_item_is_taken_once_and_in_order_across_pauses(client, layout):
+    with closing(TableReceiver(client.server_address, ONLINE, layout.width)) as receiver:
+        taken, first = [], 0
+        for burst in (1, 40, 3, 200):
+            insert(client, layout, range(first, first + burst))
+            first += burst
+            taken += take_until(receiver, burst)
+            assert receiver.take(0.7) == []  # longer than a reader's time limit
+        assert receiver.items == first
+    assert np.concatenate(taken)[:, 0].tolist() == list(range(first))
+    assert table_infos(client)[ONLINE].current_size == 0
+
+
+def test_a_stream_sends_all_rows_in_order(client, layout):
+    stream = TransitionStream(client, ONLINE, interval_s=0.02)
+    with closing(TableReceiver(client.server_address, ONLINE, layout.width)) as receiver:
+        for number in range(30):
+            stream.write(rows_of_ids(layout, [number]))
+        taken = take_until(receiver, 30)  # without having been flushed
+        stream.write(rows_of_ids(layout, [30]))
+        stream.close()
+        taken += take_until(receiver, 1)
+    assert np.concatenate(taken)[:, 0].tolist() == list(range(31))
+
+
+def test_inserting_waits_for_nobody(client, layout):
+    insert(client, layout, range(500))  # nobody takes them
+    assert inserted(table_infos(client)[ONLINE]) == 500
+
+
+def test_receiving_counts_environment_steps(client, session, layout):
+    with closing(LearnerReplay(client, dataclasses.replace(session, env_steps=100))) as replay:
+        insert(client, layout, range(8))
+        count = 0
+        while count < 8:
+            arrived = replay.receive(10.0)
+            assert arrived
+            count += arrived
+        assert replay.env_steps == 108
+        assert replay.size(ONLINE) == 8
+        assert replay.receive() == 0
+        assert replay.write_off_lost() == 0
+
+
+def test_transitions_lost_on_the_way_are_written_off(client, session, layout):
+    thief = TableReceiver(client.server_address, ONLINE, layout.width)
+    time.sleep(0.3)  # until it waits at the table, before the learner does
+    with closing(LearnerReplay(client, session)) as replay:
+        insert(client, layout, range(20))
+        take_until(thief, 1)
+        while table_infos(client)[ONLINE].current_size:
+            time.sleep(0.05)
+        thief.close()
+        insert(client, layout, range(20, 30))
+        arrived = 0
+        while (count := replay.receive(1.0)) > 0:
+            arrived += count
+        assert arrived < 30
+        assert replay.write_off_lost() == 30 - arrived
+        assert replay.env_steps == 30
+        assert replay.write_off_lost() == 0
+
+
+def test_what_others_took_before_is_not_waited_for(client, session, layout):
+    insert(client, layout, range(5))
+    with closing(TableReceiver(client.server_address, ONLINE, layout.width)) as earlier:
+        take_until(earlier, 5)
+    insert(client, layout, range(3))
+    with closing(LearnerReplay(client, session)) as replay:
+        replay.fill(StopRequest())
+        assert replay.size(ONLINE) == 3
+        assert replay.env_steps == 0  # those of earlier sessions are counted in the session
+        assert replay.write_off_lost() == 0
+
+
+@pytest.mark.parametrize(
+    ("start", "steps_per_update", "env_steps", "updates"),
+    [(0, 1, 0, 0), (0, 1, 7, 7), (5, 1, 5, 0), (5, 1, 12, 7), (5, 1, 3, 0), (5, 4, 12, 1)],
+)
+def test_environment_steps_pay_for_updates(start, steps_per_update, env_steps, updates):
+    schedule = ScheduleConfig(start_training_steps=start, env_steps_per_update=steps_per_update)
+    assert updates_paid_for(schedule, env_steps) == updates
+
+
+def test_rows_of_another_width_are_refused(client, layout):
+    writer = TransitionWriter(client, ONLINE)
+    narrow = ItemLayout(layout.observation_dim - 1, layout.action_dim)
+    with pytest.raises(Exception, match=r"(?i)shape|signature|compatible"):
+        writer.write(rows_of_ids(narrow, [1]))
+        writer.flush()
