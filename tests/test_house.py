@@ -1,6 +1,7 @@
 """The house rules that a machine can check: import directions, packaging, light start-up."""
 
 import ast
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -82,7 +83,10 @@ def test_help_imports_nothing_heavy(arguments):
 
 
 def test_wheel_holds_the_tree(tmp_path):
-    command = [sys.executable, "-m", "build", "--wheel", "--outdir", str(tmp_path), str(ROOT)]
+    # Built from a copy: setuptools would pack what an older build left in the checkout.
+    unneeded = shutil.ignore_patterns(".*", "build", "*.egg-info", "serlds-runs", "__pycache__")
+    copy = shutil.copytree(ROOT, tmp_path / "tree", ignore=unneeded)
+    command = [sys.executable, "-m", "build", "--wheel", "--outdir", str(tmp_path), str(copy)]
     subprocess.run(command, check=True, capture_output=True)
     (wheel,) = tmp_path.glob("*.whl")
     packed = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}

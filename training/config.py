@@ -223,9 +223,9 @@ class ReplayConfig:
     """Sizes of the replay tables."""
 
     online_capacity: int = 1_000_000
-    """Transitions the online table holds before the oldest leave (SAC, table 1)."""
+    """Online transitions the learner draws from; then the oldest leave (SAC, table 1)."""
     demos_capacity: int = 1_000_000
-    """Transitions the demos table holds; a larger dataset is an error, not a silent wrap."""
+    """Transitions of demonstrations; more of them is an error, not a silent wrap."""
 
     def __post_init__(self) -> None:
         require_positive(self, "online_capacity")
