@@ -29,8 +29,7 @@ import tensorflow_datasets as tfds
 for directory in sys.argv[1:]:
     dataset = tfds.builder_from_directory(directory).as_dataset(split="train")
     steps = dataset.flat_map(lambda episode: episode[rlds.STEPS])
-    lasts = steps.reduce(0, lambda total, step: total + int(step[rlds.IS_LAST]))
-    print(int(lasts))
+    print(sum(bool(step[rlds.IS_LAST]) for step in steps))
 """
 
 
