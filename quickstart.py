@@ -25,7 +25,7 @@ REQUIRED_SUCCESS = 0.95
 _NEXT = """
 Open {out}/report.html, then try:
   serlds inspect {out}/rlpd/episodes
-  serlds train --resume {out}/rlpd --env-steps 12000
+  serlds train --resume {out}/rlpd --env-steps 20000
   serlds record serlds/WidowXPickCube-v0 data/rollouts --by policy --policy {out}/rlpd
   serlds train rlpd --help
 """

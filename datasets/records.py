@@ -246,7 +246,7 @@ def _payload_length(header: bytes, path: Path, index: int | None, offset: int) -
     length, crc = _HEADER.unpack(header)
     if _masked_crc(header[:8]) != crc:
         raise DamagedDatasetError(
-            f"{path}: record {index} at byte {offset}: the checksum of its length is wrong"
+            f"{path}: {_record(index)} at byte {offset}: the checksum of its length is wrong"
         )
     return length
 
@@ -260,10 +260,16 @@ def _read_payload(file: BinaryIO, header: bytes, path: Path, index: int | None) 
         raise _torn(path, index, offset)
     if _FOOTER.unpack(footer)[0] != _masked_crc(payload):
         raise DamagedDatasetError(
-            f"{path}: record {index} at byte {offset}: the checksum of its content is wrong"
+            f"{path}: {_record(index)} at byte {offset}: the checksum of its content is wrong"
         )
     return payload
 
 
+def _record(index: int | None) -> str:
+    return "record" if index is None else f"record {index}"
+
+
 def _torn(path: Path, index: int | None, offset: int) -> DamagedDatasetError:
-    return DamagedDatasetError(f"{path}: record {index} at byte {offset}: the file ends inside it")
+    return DamagedDatasetError(
+        f"{path}: {_record(index)} at byte {offset}: the file ends inside it"
+    )

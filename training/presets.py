@@ -86,7 +86,7 @@ QUICKSTART_RLPD = TrainingPreset(
         batch_size=128,
         utd_ratio=2,
         env_steps_per_update=2,
-        env_steps=10_000,
+        env_steps=15_000,
         evaluation_interval_steps=1000,
         checkpoint_interval_updates=1000,
     ),
