@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,8 @@ from . import keys
 from .dataset_files import APPENDABLE_TEMPLATE, DatasetFiles
 from .errors import SchemaError, UsageError
 from .provenance import Provenance
-from .schema import Field, Schema
+from .schema import Schema
+from .schema_differences import schema_differences
 
 
 def check_same_schema(recorded: Schema, offered: Schema, dataset: Path) -> None:
@@ -22,8 +23,8 @@ def check_same_schema(recorded: Schema, offered: Schema, dataset: Path) -> None:
       SchemaError: naming each field that differs, with what the dataset has and what was offered.
     """
     problems = [
-        *_differences("step field", recorded.steps, offered.steps),
-        *_differences("metadata field", recorded.metadata, offered.metadata),
+        difference.to_text("recorded", "offered")
+        for difference in schema_differences(recorded, offered)
     ]
     if problems:
         raise SchemaError(
@@ -78,27 +79,6 @@ def check_same_environment(
             + "\n  ".join(problems)
             + "\nRecord to another dataset, or with the environment arguments of this one."
         )
-
-
-def _differences(kind: str, recorded: Iterable[Field], offered: Iterable[Field]) -> Iterable[str]:
-    have = {field.path: _meaning(field) for field in recorded}
-    new = {field.path: _meaning(field) for field in offered}
-    for path in sorted(have.keys() | new.keys()):
-        if have.get(path) != new.get(path):
-            found = have.get(path, "no such field"), new.get(path, "no such field")
-            yield f"{kind} {path}: recorded {found[0]}, offered {found[1]}"
-
-
-def _meaning(field: Field) -> str:
-    about = field.about
-    parts = [field.describe()]
-    if about.unit:
-        parts.append(f"unit {about.unit}")
-    if about.frame:
-        parts.append(f"frame {about.frame}")
-    if about.scale:
-        parts.append(f"scale {about.scale}")
-    return ", ".join(parts)
 
 
 def _parents(provenance: Provenance) -> str:

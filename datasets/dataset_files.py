@@ -6,6 +6,7 @@ Layout: https://www.tensorflow.org/datasets/external_tfrecord. Nothing here load
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,13 +14,13 @@ from typing import TYPE_CHECKING
 
 from .durable_files import write_durably
 from .errors import DamagedDatasetError, DatasetNotFoundError, SchemaError
-from .schema import Schema
+from .schema import FEATURES_FILE, Schema
+from .untrusted import check_feature_classes
 
 if TYPE_CHECKING:
     import tensorflow_datasets as tfds
 
 INFO_FILE = "dataset_info.json"
-FEATURES_FILE = "features.json"
 LICENSE_FILE = "LICENSE"
 FILE_FORMAT = "tfrecord"
 # A shard's name does not carry the number of shards: appending one renames nothing.
@@ -27,6 +28,8 @@ APPENDABLE_TEMPLATE = "{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_INDEX}"
 COUNTED_TEMPLATE = "{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}"
 # From 100,000 shards on TFDS writes indices with six digits, which would rename them all.
 MAX_SHARDS = 99_999
+# From so many on, opening, listing and appending take noticeably longer.
+MANY_SHARDS = 5_000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,6 +62,11 @@ class SplitFiles:
     def num_episodes(self) -> int:
         return sum(self.shard_lengths)
 
+    @property
+    def is_appendable(self) -> bool:
+        """Whether the name of a shard stays as it is when others are added."""
+        return self.template == APPENDABLE_TEMPLATE
+
     def with_shard(self, episodes: int, num_bytes: int) -> SplitFiles:
         """The split with one more shard at its end."""
         return dataclasses.replace(
@@ -85,8 +93,9 @@ class DatasetFiles:
 
 def shard_name(dataset: str, split: SplitFiles, index: int) -> str:
     """File name of shard `index` of a split of the dataset called `dataset`."""
-    count = len(split.shard_lengths) if split.template != APPENDABLE_TEMPLATE else None
-    return _template(dataset, split).relative_filepath(shard_index=index, num_shards=count)
+    count = None if split.is_appendable else len(split.shard_lengths)
+    template = _template(dataset, split.name, split.template)
+    return template.relative_filepath(shard_index=index, num_shards=count)
 
 
 def write_metadata(directory: Path, files: DatasetFiles, schema: Schema) -> None:
@@ -132,7 +141,7 @@ def dataset_info_json(directory: Path, files: DatasetFiles) -> bytes:
             name=split.name,
             shard_lengths=list(split.shard_lengths),
             num_bytes=split.num_bytes,
-            filename_template=_template(files.name, split),
+            filename_template=_template(files.name, split.name, split.template),
         )
         for split in files.splits
     ]
@@ -145,7 +154,8 @@ def read_dataset_files(directory: Path) -> DatasetFiles:
 
     Raises:
       DatasetNotFoundError: there is no dataset in `directory`.
-      DamagedDatasetError: the file is missing beside a `features.json`, or cannot be read.
+      DamagedDatasetError: the file is missing beside a `features.json`, cannot be read, or names
+        shards outside of `directory`.
       SchemaError: the shards are in another format than TFRecord.
     """
     import tensorflow_datasets as tfds
@@ -156,8 +166,14 @@ def read_dataset_files(directory: Path) -> DatasetFiles:
             raise DamagedDatasetError(f"{directory}: there is a features.json but no {INFO_FILE}")
         raise DatasetNotFoundError(f"no dataset in {directory}: there is no {INFO_FILE}")
     try:
+        check_feature_classes(directory / FEATURES_FILE)
         info = tfds.builder_from_directory(str(directory)).info
         splits = tuple(_split_files(split) for split in info.splits.values())
+        for split in splits:
+            if "/" in info.name + split.name + split.template:
+                raise ValueError("the shards' names lead to other folders")
+            if split.shard_lengths:
+                shard_name(info.name, split, 0)  # a damaged template names no file
         file_format = info.file_format.value if info.file_format else FILE_FORMAT
     except Exception as error:  # TFDS raises what its JSON and proto parsers raise
         raise DamagedDatasetError(f"{path}: cannot be read: {_first_line(error)}") from error
@@ -178,14 +194,15 @@ def _split_files(split: tfds.core.SplitInfo) -> SplitFiles:
     )
 
 
-def _template(dataset: str, split: SplitFiles) -> tfds.core.ShardedFileTemplate:
+@functools.lru_cache
+def _template(dataset: str, split: str, template: str) -> tfds.core.ShardedFileTemplate:
     import tensorflow_datasets as tfds
 
     return tfds.core.ShardedFileTemplate(
         data_dir="",
-        template=split.template,
+        template=template,
         dataset_name=dataset,
-        split=split.name,
+        split=split,
         filetype_suffix=FILE_FORMAT,
     )
 

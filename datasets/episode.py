@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import io
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from . import keys
 from .errors import DamagedDatasetError
 
-Column = np.ndarray | list[bytes] | list[str]
+if TYPE_CHECKING:
+    from PIL import Image
+
+Column = np.ndarray | Sequence[bytes] | list[str]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,11 +86,28 @@ def encode_image(pixels: np.ndarray, encoding: str, quality: int = 95) -> bytes:
     """Encodes (H, W, 3) or (H, W, 1) uint8 pixels as `jpeg` (at `quality`) or `png`."""
     from PIL import Image
 
-    buffer = io.BytesIO()
     array = pixels[..., 0] if pixels.shape[-1] == 1 else pixels
+    return save_image(Image.fromarray(array), encoding, quality)
+
+
+def save_image(image: Image.Image, encoding: str, quality: int = 95) -> bytes:
+    """Encodes a Pillow image as `jpeg` (at `quality`, without subsampling of colours) or `png`."""
+    buffer = io.BytesIO()
     options = {"quality": quality, "subsampling": 0} if encoding == "jpeg" else {}
-    Image.fromarray(array).save(buffer, format=encoding, **options)
+    image.save(buffer, format=encoding, **options)
     return buffer.getvalue()
+
+
+def open_image(encoded: bytes) -> Image.Image:
+    """Decodes JPEG or PNG bytes to a Pillow image, grey or RGB; raises OSError on damage."""
+    from PIL import Image
+
+    with Image.open(io.BytesIO(encoded), formats=("JPEG", "PNG")) as image:
+        if image.mode in ("L", "RGB"):
+            image.load()
+            image.info.clear()  # what a saved image would carry along
+            return image
+        return Image.fromarray(np.asarray(image))
 
 
 def decode_image(encoded: bytes) -> np.ndarray:
@@ -96,3 +117,17 @@ def decode_image(encoded: bytes) -> np.ndarray:
     with Image.open(io.BytesIO(encoded), formats=("JPEG", "PNG")) as image:
         array = np.asarray(image)
     return array if array.ndim == 3 else array[..., None]
+
+
+def resize_image(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Resizes (H, W, C) uint8 pixels, C 1 or 3, to `size` (height, width) with a Lanczos filter.
+
+    The proportions change where those of `size` differ; pixels of that size come back as they are.
+    """
+    from PIL import Image
+
+    if pixels.shape[:2] == size:
+        return pixels
+    image = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
+    resized = np.asarray(image.resize((size[1], size[0]), Image.Resampling.LANCZOS))
+    return resized if resized.ndim == 3 else resized[..., None]

@@ -23,6 +23,11 @@ IS_TERMINAL = "is_terminal"
 LANGUAGE_INSTRUCTION = "language_instruction"
 INTERVENED = "intervened"
 TIMESTAMP_S = "timestamp_s"
+# What became of the action on a robot.
+SENT_PREFIX = "robot/"
+REQUESTED_JOINTS = "robot/requested_joint_rad"
+SENT_JOINTS = "robot/sent_joint_rad"
+CLAMPS = "robot/clamps"
 
 # Episode metadata.
 EPISODE_ID = "episode_id"
@@ -36,6 +41,18 @@ SEED = "seed"
 CONTROL_HZ = "control_hz"
 CREATED_UTC = "created_utc"
 SERLDS_VERSION = "serlds_version"
+LABEL = "label"
+"""Only of episodes recorded for a success classifier: what every step of them shows."""
+
+LABELS = ("success", "failure")
+
+
+def is_of_action(path: str) -> bool:
+    """Whether a step field tells of the action taken from its step, not of the observation."""
+    return path in _OF_ACTION or path.startswith(SENT_PREFIX)
+
+
+_OF_ACTION = frozenset({ACTION, ACTION_REQUESTED, INTERVENED, REWARD, DISCOUNT})
 
 COLLECTORS = ("scripted", "teleop", "policy", "random", "mixed")
 SPLIT = "train"

@@ -31,9 +31,6 @@ _log = logging.getLogger(__name__)
 StepFields = Callable[[dm_env.TimeStep, Any, dm_env.Environment], Mapping[str, Any]]
 EpisodeMetadata = Callable[[dm_env.TimeStep, dm_env.Environment], Mapping[str, Any]]
 
-# What a caller says about the action that led to a timestep. All else is about its observation.
-ACTION_FIELDS = frozenset({keys.INTERVENED, keys.ACTION_REQUESTED})
-
 
 class EpisodeLogger(envlogger.EnvLogger):
     """An EnvLogger that shows its writer.
@@ -123,7 +120,7 @@ class EpisodeWriter(backend_writer.BackendWriter):
     def _add(self, columns: StepColumns, data: envlogger.StepData) -> None:
         timestep = data.timestep
         custom = dict(data.custom_data or {})
-        about_action = {path: custom.pop(path) for path in ACTION_FIELDS & custom.keys()}
+        about_action = {path: custom.pop(path) for path in [*custom] if keys.is_of_action(path)}
         if not timestep.first():
             outcome = {
                 keys.ACTION: data.action,
@@ -190,10 +187,11 @@ def make_logger(
       environment: its observations are those that the store's schema was made from.
       store: stays the caller's to close.
       step_fields: `(timestep, action, environment) -> {path: value}`, called at every timestep;
-        `action` led to `timestep`, and is None at a reset. `intervened` and `action_requested` are
-        taken as said of `action`, all other fields as said of the timestep's observation. Left
-        out: `timestamp_s` is the time since the reset, `language_instruction` empty, `intervened`
-        False, `action_requested` the action.
+        `action` led to `timestep`, and is None at a reset. Fields of the action, see
+        `keys.is_of_action`, are taken as said of `action`, and an `action` itself instead of it;
+        all other fields as said of the timestep's observation. Left out: `timestamp_s` is the time
+        since the reset, `language_instruction` empty, `intervened` False, `action_requested` the
+        action.
       episode_metadata: `(timestep, environment) -> {name: value}`, called once, with the last
         timestep. It must give what the schema has beyond `episode_id`, `created_utc`,
         `serlds_version`, `env_id` (the store's) and `policy_checkpoint` (empty).

@@ -42,6 +42,11 @@ class DatasetPath:
             directory, version = path.parent, path.name
         else:
             directory, version = path, newest_version(path) or FIRST_VERSION
+        if path.is_file():
+            raise UsageError(
+                f"dataset {str(text)!r}: this is a file, and a dataset is a directory; `serlds "
+                f"import` makes one from files"
+            )
         if not _NAME.fullmatch(directory.name):
             raise UsageError(
                 f"dataset {str(text)!r}: the name {directory.name!r} is not allowed; a name is "

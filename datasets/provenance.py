@@ -79,9 +79,19 @@ def read_provenance(directory: Path) -> Provenance | None:
     try:
         values = json.loads(path.read_bytes())
         parents = tuple(Parent(**parent) for parent in values.pop("parents"))
-        return Provenance(parents=parents, **values)
+        provenance = Provenance(parents=parents, **values)
+        _check_types(provenance)
+        return provenance
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise DamagedDatasetError(f"{path}: not a readable provenance file: {error}") from error
+
+
+def _check_types(provenance: Provenance) -> None:
+    for one in (provenance, *provenance.parents):
+        for name, value in vars(one).items():
+            expected = {"env_args": dict, "transform": dict, "parents": tuple}.get(name, str)
+            if not isinstance(value, expected):
+                raise TypeError(f"{name}: expected {expected.__name__}, found {value!r}")
 
 
 def dataset_digest(shards: Iterable[Path]) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .change import finish_for_reading
 from .dataset_files import FEATURES_FILE, DatasetFiles, read_dataset_files
 from .episode import Episode
 from .errors import DamagedDatasetError, DatasetNotFoundError, UsageError
@@ -176,13 +177,13 @@ def open_dataset(dataset: str | Path | DatasetPath) -> Dataset:
                 f"restore it from a copy"
             )
         raise DatasetNotFoundError(f"no dataset in {path}; {_what_is_nearby(path)}")
+    finish_for_reading(directory)
     schema, provenance = read_schema(directory), read_provenance(directory)
     try:
         files = read_dataset_files(directory)
     except DamagedDatasetError as error:
         raise DamagedDatasetError(
-            f"{error}; if serlds recorded this dataset, the next `serlds record` into it rebuilds "
-            f"the file from the shards"
+            f"{error}; `serlds recover {directory}` rebuilds the file from the shards"
         ) from error
     opened = Dataset(directory, files, schema, provenance)
     _check_present(opened)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -20,6 +20,7 @@ import numpy as np
 from . import keys
 from .episode import Column, Episode
 from .errors import DamagedDatasetError, SchemaError
+from .example_wire import ByteStrings, WireFeature, parse_features, serialize_features
 from .schema import STRING, Field, Schema
 
 _HEADER = struct.Struct("<QI")
@@ -32,6 +33,17 @@ def frame_record(payload: bytes) -> bytes:
     return b"".join(
         (length, _FOOTER.pack(_masked_crc(length)), payload, _FOOTER.pack(_masked_crc(payload)))
     )
+
+
+def write_record(file: BinaryIO, pieces: Sequence[bytes]) -> int:
+    """Writes a payload, given in pieces, as one TFRecord; returns the bytes written."""
+    length = struct.pack("<Q", sum(map(len, pieces)))
+    crc = 0
+    for piece in pieces:
+        crc = google_crc32c.extend(crc, piece)
+    frame = [length, _FOOTER.pack(_masked_crc(length)), *pieces, _FOOTER.pack(_mask(crc))]
+    file.writelines(frame)
+    return sum(map(len, frame))
 
 
 def read_records(path: Path) -> Iterator[bytes]:
@@ -74,24 +86,35 @@ def read_record_at(path: Path, offset: int) -> bytes:
         return _read_payload(file, file.read(_HEADER.size), path, None)
 
 
+def payload_length(header: bytes) -> int | None:
+    """The length that a record's first 12 bytes give; None where their checksum is wrong."""
+    if len(header) < _HEADER.size:
+        return None
+    length, crc = _HEADER.unpack(header)
+    return length if _masked_crc(header[:8]) == crc else None
+
+
 def encode_episode(episode: Episode, schema: Schema) -> bytes:
     """The episode as a serialized `tf.Example`, laid out as TFDS lays out `schema`'s features.
 
     Raises:
       SchemaError: a field is missing, unknown, or differs in dtype, shape or length.
     """
-    from tensorflow_datasets.proto import tf_example_pb2
+    return b"".join(encode_in_pieces(episode, schema))
 
+
+def encode_in_pieces(episode: Episode, schema: Schema) -> list[bytes]:
+    """What `encode_episode` gives, in pieces, so that images are copied once less."""
     check_episode(episode, schema)
-    example = tf_example_pb2.Example()
-    features = example.features.feature
-    for field in schema.steps:
-        _fill(features[f"{keys.STEPS}/{field.path}"], field, episode.columns[field.path])
+    features = {
+        f"{keys.STEPS}/{field.path}": _values(field, episode.columns[field.path])
+        for field in schema.steps
+    }
     for field in schema.metadata:
         value = episode.metadata[field.path]
-        name = f"{keys.EPISODE_METADATA}/{field.path}"
-        _fill(features[name], field, [value] if field.dtype == STRING else np.asarray([value]))
-    return example.SerializeToString(deterministic=True)
+        column = [value] if field.dtype == STRING else np.asarray([value])
+        features[f"{keys.EPISODE_METADATA}/{field.path}"] = _values(field, column)
+    return serialize_features(features)
 
 
 def decode_episode(payload: bytes, schema: Schema) -> Episode:
@@ -101,21 +124,16 @@ def decode_episode(payload: bytes, schema: Schema) -> Episode:
       DamagedDatasetError: the payload is no `tf.Example`, lacks a field of the schema, or a field
         has another number of values than `is_first` has steps.
     """
-    from google.protobuf.message import DecodeError
-    from tensorflow_datasets.proto import tf_example_pb2
-
-    try:
-        features = tf_example_pb2.Example.FromString(payload).features.feature
-    except DecodeError as error:
-        raise DamagedDatasetError(f"record is not a tf.Example: {error}") from error
+    features = parse_features(payload)
+    first = features.get(f"{keys.STEPS}/{keys.IS_FIRST}")
+    steps = len(first.ints()) if first else 0
+    if not steps:
+        name = f"{keys.STEPS}/{keys.IS_FIRST}"
+        raise DamagedDatasetError(f"record has no steps: field {name} is missing or empty")
     metadata = {
         field.path: _scalar(_column(features, f"{keys.EPISODE_METADATA}/{field.path}", field, 1))
         for field in schema.metadata
     }
-    first = f"{keys.STEPS}/{keys.IS_FIRST}"
-    steps = len(features[first].int64_list.value) if first in features else 0
-    if not steps:
-        raise DamagedDatasetError(f"record has no steps: field {first} is missing or empty")
     columns = {
         field.path: _column(features, f"{keys.STEPS}/{field.path}", field, steps)
         for field in schema.steps
@@ -151,8 +169,12 @@ def _check_column(where: str, field: Field, column: Column, steps: int) -> None:
             f"{where}, field {field.path}: expected {steps} steps, found {len(column)}"
         )
     if field.is_image or field.dtype == STRING:
+        if isinstance(column, ByteStrings):
+            return
         kind = bytes if field.is_image else str
         if field.shape and not field.is_image:
+            return
+        if set(map(type, column)) == {kind}:
             return
         wrong = next((i for i, item in enumerate(column) if not isinstance(item, kind)), None)
         if wrong is not None:
@@ -185,42 +207,67 @@ def _check_metadata(where: str, field: Field, value: Any) -> None:
         )
 
 
-def _list_of(field: Field) -> str:
-    """Which of the three lists of a `tf.Example` feature holds the values."""
-    if field.is_image or field.dtype == STRING:
-        return "bytes_list"
-    return "float_list" if field.dtype.startswith("float") else "int64_list"
-
-
-def _fill(feature: Any, field: Field, column: Column) -> None:
-    values = getattr(feature, _list_of(field)).value
+def _values(field: Field, column: Column) -> np.ndarray | Sequence[bytes]:
+    """A column as one of the three kinds of list of a `tf.Example`."""
     if field.is_image:
-        values.extend(column)
-    elif field.dtype == STRING:
-        values.extend(text.encode() for text in np.asarray(column, dtype=object).ravel())
-    elif field.dtype.startswith("float"):
-        values.extend(np.asarray(column, np.float32).ravel().tolist())
-    else:
-        values.extend(np.asarray(column).astype(np.int64).ravel().tolist())
+        return column
+    if field.dtype == STRING:
+        return _encoded(np.asarray(column, dtype=object).ravel().tolist())
+    return np.asarray(column).astype(np.float32 if field.dtype.startswith("float") else np.int64)
 
 
-def _column(features: Any, name: str, field: Field, steps: int) -> Column:
+def _column(features: dict[str, WireFeature], name: str, field: Field, steps: int) -> Column:
     if name not in features:
         raise DamagedDatasetError(f"record lacks the field {name} of the schema")
-    values = getattr(features[name], _list_of(field)).value
+    feature = features[name]
     expected = steps if field.is_image else steps * field.size
-    if len(values) != expected:
+    if field.is_image or field.dtype == STRING:
+        items = feature.byte_strings()
+        _check_count(name, len(items), expected, steps)
+        if field.is_image:
+            return items
+        texts = _decoded(items, name)
+        return np.array(texts, object).reshape(steps, *field.shape) if field.shape else texts
+    numbers = feature.floats() if field.dtype.startswith("float") else feature.ints()
+    _check_count(name, len(numbers), expected, steps)
+    # A copy, so that a column is aligned, may be written to, and does not keep the record alive.
+    return _cast(numbers, field, name).reshape(steps, *field.shape)
+
+
+def _check_count(name: str, found: int, expected: int, steps: int) -> None:
+    if found != expected:
         raise DamagedDatasetError(
-            f"field {name}: expected {expected} values for {steps} steps, found {len(values)}"
+            f"field {name}: expected {expected} values for {steps} steps, found {found}"
         )
-    if field.is_image:
-        return list(values)
-    if field.dtype == STRING:
-        texts = [_text(value, name, index) for index, value in enumerate(values)]
-        if not field.shape:
-            return texts
-        return np.array(texts, dtype=object).reshape(steps, *field.shape)
-    return np.array(values, dtype=field.dtype).reshape(steps, *field.shape)
+
+
+def _cast(numbers: np.ndarray, field: Field, name: str) -> np.ndarray:
+    cast = numbers.astype(field.dtype)
+    if numbers.dtype == np.int64 and field.dtype not in ("bool", "int64"):
+        wrong = np.flatnonzero(cast.astype(np.int64) != numbers)
+        if wrong.size:
+            raise DamagedDatasetError(
+                f"field {name}, value {wrong[0]}: {numbers[wrong[0]]} does not fit {field.dtype}"
+            )
+    return cast
+
+
+def _encoded(texts: list[str]) -> list[bytes]:
+    # Most texts are one instruction repeated at every step.
+    known = {text: text.encode() for text in set(texts)}
+    return [known[text] for text in texts]
+
+
+def _decoded(items: Sequence[bytes], name: str) -> list[str]:
+    if isinstance(items, list) and items.count(items[0]) == len(items):
+        return [_text(items[0], name, 0)] * len(items)  # most texts are one instruction
+    known: dict[bytes, str] = {}
+    texts = []
+    for index, item in enumerate(items):
+        if (text := known.get(item)) is None:
+            text = known[item] = _text(item, name, index)
+        texts.append(text)
+    return texts
 
 
 def _text(value: bytes, name: str, index: int) -> str:
@@ -236,7 +283,10 @@ def _scalar(column: Column) -> Any:
 
 
 def _masked_crc(data: bytes) -> int:
-    crc = google_crc32c.value(data)
+    return _mask(google_crc32c.value(data))
+
+
+def _mask(crc: int) -> int:
     return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
 
 

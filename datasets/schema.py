@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import math
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -17,11 +18,13 @@ import numpy as np
 
 from . import keys
 from .errors import DamagedDatasetError, DatasetNotFoundError, SchemaError
+from .untrusted import check_feature_classes
 
 if TYPE_CHECKING:
     import gymnasium
     import tensorflow_datasets as tfds
 
+FEATURES_FILE = "features.json"
 STRING = "string"
 _DTYPES = ("float32", "float64", "int32", "int64", "uint8", "uint16", "bool", STRING)
 _ENCODINGS = ("jpeg", "png")
@@ -56,9 +59,13 @@ class FieldDoc:
 
     @classmethod
     def from_text(cls, text: str) -> FieldDoc:
-        """Inverse of `to_text`; text without tags becomes `doc`."""
+        """Inverse of `to_text`; text without tags, or with a scale of no numbers, becomes `doc`."""
         tags = dict(_DOC_TAGS.findall(text))
-        scale = tuple(float(value) for value in tags.pop("scale", "").split(",") if value.strip())
+        numbers = tags.pop("scale", "").split(",")
+        try:
+            scale = tuple(float(number) for number in numbers if number.strip())
+        except ValueError:  # somebody else's words
+            return cls(doc=text.strip())
         return cls(doc=_DOC_TAGS.sub("", text).strip(), scale=scale, **tags)
 
 
@@ -104,7 +111,7 @@ class Field:
     @property
     def size(self) -> int:
         """Number of values at one step."""
-        return int(np.prod(self.shape, dtype=np.int64))
+        return math.prod(self.shape)
 
     def describe(self) -> str:
         """dtype and shape in a few characters, e.g. `float32 (3,)`."""
@@ -147,6 +154,11 @@ METADATA_FIELDS = (
     Field(keys.CREATED_UTC, STRING, about=FieldDoc("Start of the episode, ISO 8601, UTC.")),
     Field(keys.SERLDS_VERSION, STRING, about=FieldDoc("Version that recorded the episode.")),
 )
+
+LABEL_FIELD = Field(
+    keys.LABEL, STRING, about=FieldDoc("What every step shows: " + " or ".join(keys.LABELS) + ".")
+)
+"""Metadata of episodes that were recorded for a success classifier."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -268,19 +280,35 @@ def read_schema(directory: Path) -> Schema:
       DamagedDatasetError: it is not valid JSON of TFDS features.
       SchemaError: it describes something that is not RLDS.
     """
+    features = read_features(directory)
+    try:
+        return Schema.from_features(features)
+    except SchemaError as error:
+        raise SchemaError(f"{directory / FEATURES_FILE}: {error}") from error
+
+
+def read_features(directory: Path) -> Any:
+    """The `FeaturesDict` of TFDS in a dataset directory's `features.json`.
+
+    Raises:
+      DatasetNotFoundError: the file is not there.
+      DamagedDatasetError: it is not valid JSON of TFDS features.
+    """
     import tensorflow_datasets as tfds
 
-    path = directory / "features.json"
+    path = directory / FEATURES_FILE
     if not path.is_file():
         raise DatasetNotFoundError(
-            f"no dataset in {directory}: there is no features.json; give the directory "
+            f"no dataset in {directory}: there is no {FEATURES_FILE}; give the directory "
             f"<data_dir>/<name>/<version> or <data_dir>/<name>"
         )
     try:
-        features = tfds.features.FeaturesDict.from_config(str(directory))
+        check_feature_classes(path)
+        return tfds.features.FeaturesDict.from_config(str(directory))
+    except DamagedDatasetError:
+        raise
     except Exception as error:  # TFDS raises what its JSON and proto parsers raise
         raise DamagedDatasetError(f"{path}: not a readable features file: {error}") from error
-    return Schema.from_features(features)
 
 
 def check_fits(needed: Iterable[Field], have: Schema, needed_by: str, had_by: str) -> None:

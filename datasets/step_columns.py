@@ -15,9 +15,6 @@ from .schema import STRING, Field, Schema
 JPEG_QUALITY = 95
 # dm_env leaves the type of these open (a Python float is common), so they are converted.
 _CONVERTED = frozenset({keys.REWARD, keys.DISCOUNT, keys.TIMESTAMP_S})
-_OF_ACTION = frozenset(
-    {keys.ACTION, keys.ACTION_REQUESTED, keys.INTERVENED, keys.REWARD, keys.DISCOUNT}
-)
 _FLAGS = frozenset({keys.IS_FIRST, keys.IS_LAST, keys.IS_TERMINAL})
 
 
@@ -31,9 +28,10 @@ class StepColumns:
     def __init__(self, schema: Schema):
         """Columns for the step fields of `schema`."""
         self._schema = schema
-        self._fields_of_action = [f for f in schema.steps if f.path in _OF_ACTION]
-        others = [f for f in schema.steps if f.path not in _OF_ACTION | _FLAGS]
-        self._fields_of_observation = others
+        self._fields_of_action = [f for f in schema.steps if keys.is_of_action(f.path)]
+        self._fields_of_observation = [
+            f for f in schema.steps if not keys.is_of_action(f.path) and f.path not in _FLAGS
+        ]
         self._values: dict[str, list[Any]] = {field.path: [] for field in schema.steps}
         self._num_observations = 0
         self.is_complete = False

@@ -13,7 +13,7 @@ from .dataset_files import INFO_FILE, MAX_SHARDS, SplitFiles, dataset_info_json,
 from .durable_files import commit, create_directory, stage
 from .episode import Episode
 from .errors import SerldsError, StoreWriteError, UsageError
-from .opening import OpenedDirectory, open_directory
+from .opening import OpenedDirectory, open_for_appending
 from .paths import DatasetPath
 from .provenance import Provenance
 from .records import encode_episode, frame_record
@@ -44,6 +44,7 @@ class EpisodeStore:
         self.provenance = opened.provenance
         self.notices = opened.notices
         self._files = opened.files
+        self._num_gone = opened.dropped.num_gone
         self._lock = lock
         self._is_open = True
 
@@ -79,7 +80,7 @@ class EpisodeStore:
             create_directory(path.directory)
             lock = StoreLock(path.directory)
             try:
-                return cls(path, open_directory(path, schema, offered, description), lock)
+                return cls(path, open_for_appending(path, schema, offered, description), lock)
             except BaseException:
                 lock.release()
                 raise
@@ -93,6 +94,11 @@ class EpisodeStore:
     @property
     def num_episodes(self) -> int:
         return self._split.num_episodes
+
+    @property
+    def num_recorded(self) -> int:
+        """How many episodes were ever recorded, those dropped since included."""
+        return self.num_episodes + self._num_gone
 
     def append(self, episode: Episode) -> int:
         """Adds an episode durably and returns its ordinal, counted from 0.
@@ -141,7 +147,7 @@ class EpisodeStore:
         if len(self._split.shard_lengths) >= MAX_SHARDS:
             raise UsageError(
                 f"{self.directory}: holds {MAX_SHARDS} shards, the most that TFDS can number; "
-                f"record to another dataset"
+                f"`serlds compact {self.directory}` makes few of them"
             )
 
     def _write(self, record: bytes, episode_id: str) -> None:

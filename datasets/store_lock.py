@@ -42,15 +42,15 @@ class StoreLock:
 
 def _acquire(path: Path) -> int:
     while True:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             held_by = _describe_holder(os.read(descriptor, 4096))
             os.close(descriptor)
             raise StoreLockedError(
-                f"{path.parent}: another recorder is writing this dataset: {held_by}; wait until "
-                f"it has ended, or record to another dataset"
+                f"{path.parent}: another process is writing this dataset: {held_by}; wait until "
+                f"it has ended, or use another dataset"
             ) from error
         if _is_still(path, descriptor):
             return descriptor
@@ -77,3 +77,20 @@ def _describe_holder(content: bytes) -> str:
         return f"process {holder['pid']} on {holder['host']}, since {holder['since']}"
     except (ValueError, KeyError, TypeError):
         return "a process that has not written its name yet"
+
+
+def is_held(directory: Path) -> bool:
+    """Whether a living process, or one of another machine, holds the lock of `directory`.
+
+    It does not touch the lock, so that nobody who takes it meanwhile is turned away.
+    """
+    try:
+        holder = json.loads((directory / LOCK_FILE).read_bytes())
+        if holder["host"] != socket.gethostname():
+            return True
+        os.kill(holder["pid"], 0)
+    except PermissionError:
+        return True
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+    return True

@@ -11,9 +11,11 @@ from typing import Any
 import numpy as np
 
 from . import keys
+from .dropped import read_dropped
 from .episode import Episode
 from .reading import Dataset
 from .schema import Field, Schema
+from .verdict import verdict_text
 
 # All that is decoded of the steps: an episode's images are passed over.
 _STEP_PATHS = (keys.IS_FIRST, keys.REWARD)
@@ -61,8 +63,11 @@ class Summary:
       name, version, directory: which dataset.
       description: what its card says.
       digest: identity of its content.
+      validation: what `serlds validate` says of this content, in a few words.
       size_bytes: of all shards.
       shards: number of files.
+      dropped: number of episodes that were dropped and can be restored.
+      lost: number of episodes that damage has taken.
       splits: number of episodes by split.
       episodes: number of episodes.
       steps: number of steps of all episodes, the last observation of each included.
@@ -82,8 +87,11 @@ class Summary:
     directory: str
     description: str
     digest: str
+    validation: str
     size_bytes: int
     shards: int
+    dropped: int
+    lost: int
     splits: dict[str, int]
     episodes: int
     steps: int
@@ -115,6 +123,7 @@ def summarize(dataset: Dataset) -> Summary:
         tuple(field for field in schema.steps if field.path in _STEP_PATHS), schema.metadata
     )
     light = [_light(episode) for episode in dataclasses.replace(dataset, schema=needed).episodes()]
+    dropped = read_dropped(dataset.directory)
     has_rewards = keys.REWARD in schema
     created = sorted(filter(None, _values(light, keys.CREATED_UTC)))
     origin = dataclasses.asdict(dataset.provenance) if dataset.provenance else {}
@@ -124,8 +133,11 @@ def summarize(dataset: Dataset) -> Summary:
         directory=str(dataset.directory),
         description=dataset.files.card.description,
         digest=dataset.digest,
+        validation=verdict_text(dataset.directory, dataset.digest),
         size_bytes=dataset.size_bytes,
         shards=len(dataset.shards()),
+        dropped=len(dropped.episodes),
+        lost=dropped.lost,
         splits=dataset.splits,
         episodes=len(light),
         steps=sum(episode.steps for episode in light),

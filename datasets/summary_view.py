@@ -9,6 +9,8 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from .. import page
+from .dataset_files import MANY_SHARDS
 from .summary import FieldSummary, Spread, Summary
 
 
@@ -36,8 +38,9 @@ def _facts(summary: Summary) -> list[tuple[str, str]]:
     return [
         ("description", summary.description),
         ("directory", summary.directory),
-        ("size", f"{_size(summary.size_bytes)} in {summary.shards} shards"),
+        ("size", _files(summary)),
         ("episodes", _episodes(summary)),
+        ("dropped", _dropped(summary)),
         ("steps", f"{summary.steps} (the last observation of each episode included)"),
         ("steps per episode", _spread(summary.steps_per_episode)),
         ("return", _spread(summary.episode_return)),
@@ -50,6 +53,7 @@ def _facts(summary: Summary) -> list[tuple[str, str]]:
         ("transform", json.dumps(summary.transform) if summary.transform else ""),
         ("created", _created(summary)),
         ("digest", summary.digest),
+        ("validation", summary.validation),
     ]
 
 
@@ -78,6 +82,19 @@ def _episodes(summary: Summary) -> str:
         return str(summary.episodes)
     parts = ", ".join(f"{name} {count}" for name, count in summary.splits.items())
     return f"{summary.episodes} ({parts})"
+
+
+def _files(summary: Summary) -> str:
+    text = f"{page.size(summary.size_bytes)} in {summary.shards} shard(s)"
+    if summary.shards < MANY_SHARDS:
+        return text
+    return f"{text}; `serlds compact {summary.directory}` makes few large ones of them"
+
+
+def _dropped(summary: Summary) -> str:
+    parts = [f"{summary.dropped}, see `serlds restore {summary.directory}`"] * bool(summary.dropped)
+    parts += [f"{summary.lost} lost to damage"] * bool(summary.lost)
+    return "; ".join(parts)
 
 
 def _spread(spread: Spread | None) -> str:
@@ -113,12 +130,3 @@ def _created(summary: Summary) -> str:
 def _parent(parent: dict[str, str]) -> str:
     digest = parent["digest"][:12]
     return f"{parent['name']} {parent['version']} at {parent['path']} (digest {digest})"
-
-
-def _size(num_bytes: int) -> str:
-    size, units = float(num_bytes), ("B", "kB", "MB", "GB", "TB")
-    for unit in units[:-1]:
-        if size < 1000:
-            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1000
-    return f"{size:.1f} {units[-1]}"

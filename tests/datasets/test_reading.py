@@ -8,6 +8,7 @@ import pytest
 from rich.console import Console
 
 from serlds.datasets import keys
+from serlds.datasets.curation import drop_episodes
 from serlds.datasets.dataset_files import (
     APPENDABLE_TEMPLATE,
     COUNTED_TEMPLATE,
@@ -31,6 +32,7 @@ from serlds.datasets.schema import Field, Schema
 from serlds.datasets.store import EpisodeStore
 from serlds.datasets.summary import Spread, Successes, summarize
 from serlds.datasets.summary_view import render
+from serlds.datasets.verdict import Verdict, write_verdict
 
 
 @pytest.fixture
@@ -208,6 +210,21 @@ def test_a_summary_is_shown_in_words(dataset, schema):
         *(field.path for field in (*schema.steps, *schema.metadata)),
     ):
         assert words in text, words
+
+
+def test_a_summary_tells_the_verdict(dataset, schema, make_episode):
+    assert summarize(open_dataset(dataset)).validation == "has not been validated"
+    reader = open_dataset(dataset)
+    write_verdict(reader.directory, Verdict(reader.digest, errors=0, warnings=2))
+    assert summarize(reader).validation == "valid, 2 warning(s)"
+    assert "valid, 2 warning(s)" in shown(summarize(reader))
+    bad = Verdict(reader.digest, errors=1, warnings=0, checks={"discount": {"error": 1}})
+    write_verdict(reader.directory, bad)
+    assert summarize(reader).validation == "has 1 error(s) by the checks discount"
+    drop_episodes(dataset, ["0"])
+    assert summarize(open_dataset(dataset)).validation == "has changed since it was validated"
+    (reader.directory / "validation.json").write_text("[]")
+    assert "not a readable verdict" in summarize(open_dataset(dataset)).validation
 
 
 def test_an_empty_or_foreign_dataset_has_a_summary_too(tmp_path, schema):

@@ -121,7 +121,7 @@ def test_decoding_inverts_encoding(episode):
     assert found.metadata == episode.metadata
     for path, column in episode.columns.items():
         np.testing.assert_array_equal(found[path], column)
-        assert type(found[path]) is type(column)
+        assert isinstance(found[path], np.ndarray) == isinstance(column, np.ndarray)
         if isinstance(column, np.ndarray):
             assert (found[path].dtype, found[path].shape) == (column.dtype, column.shape)
 
@@ -225,5 +225,5 @@ def test_a_record_that_does_not_fit_the_schema_is_damage(schema, make_episode):
         dataclasses.replace(field, dtype="int64") if field.path == keys.ACTION else field
         for field in schema.steps
     )
-    with pytest.raises(DamagedDatasetError, match="steps/action: expected 35 values"):
+    with pytest.raises(DamagedDatasetError, match="steps/action: expected an int64_list, found a"):
         decode_episode(payload, Schema(retyped, schema.metadata))

@@ -23,6 +23,11 @@ def test_documentation_survives_as_text(doc):
     assert FieldDoc.from_text(doc.to_text()) == doc
 
 
+@pytest.mark.parametrize("text", ["Pose. [scale: metric]", "[scale: 1.0, 2.0.1]"])
+def test_words_of_others_in_brackets_stay(text):
+    assert FieldDoc.from_text(text) == FieldDoc(text)
+
+
 def by_path(fields):
     return {field.path: field for field in fields}
 

@@ -6,6 +6,8 @@ import subprocess
 
 import pytest
 
+from serlds.datasets.compaction import compact
+from serlds.datasets.curation import drop_episodes, restore_episodes
 from serlds.datasets.errors import StoreWriteError
 from serlds.datasets.reading import open_dataset
 from serlds.datasets.store import EpisodeStore
@@ -58,6 +60,37 @@ def test_a_full_disk_at_every_stage_of_an_append(small_disk, make_schema, make_e
         assert successes > 2
         (small_disk / "filler").unlink()
         assert store.append(make_episode(schema, recorded)) == recorded
+
+
+def test_a_full_disk_at_every_stage_of_a_change(small_disk, make_schema, make_episode):
+    schema, dataset = make_schema(cameras=["front"]), small_disk / "pick_cube"
+    with EpisodeStore.open(dataset, schema) as store:
+        for index in range(6):
+            store.append(make_episode(schema, index))
+    drop_episodes(dataset, ["5"])
+    changes = {
+        "drop": lambda: drop_episodes(dataset, ["0"]),
+        "restore": lambda: restore_episodes(dataset, [], everything=True),
+        "compact": lambda: compact(dataset),
+    }
+    for name, change in changes.items():
+        for free_pages in range(60):
+            before = {file: file.read_bytes() for file in dataset.rglob("*") if file.is_file()}
+            fill(small_disk, free_pages)
+            try:
+                change()
+            except StoreWriteError as error:
+                assert "No space left" in str(error)
+                assert free_pages < 59, f"{name} never succeeds"
+                (small_disk / "filler").unlink()
+                after = {file: file.read_bytes() for file in dataset.rglob("*") if file.is_file()}
+                assert after == before
+            else:
+                assert free_pages > 2, f"{name} never failed"
+                break
+    (small_disk / "filler").unlink()
+    ids = sorted(episode.episode_id for episode in open_dataset(dataset).episodes())
+    assert ids == [f"episode-{index:05d}" for index in range(6)]
 
 
 def test_opening_on_a_full_disk(small_disk, schema, make_episode):
