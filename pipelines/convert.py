@@ -10,19 +10,23 @@ from ..datasets.episode import Episode
 from ..datasets.paths import DatasetPath
 from ..datasets.reading import open_dataset
 from ..datasets.schema import Schema
-from .derive import Derivation, DeriveReport, copy_card, derive
+from .derive import Derivation, DeriveReport, copy_card, derive, derived_from
+from .engine.loading import DatasetSource
+from .engine.output import check_absent
+from .engine.parts import RecordRef, locate_records, plan_parts
+from .engine.runner import Progress, RunnerOptions
 from .findings import ERROR, BadEpisodeError, Finding
-from .output import check_absent
-from .parts import RecordRef, locate_records, plan_parts
-from .runner import Progress, RunnerOptions
-from .transform import Transform
-from .transform_text import parse_transform, transform_to_text
+from .transforms.images import edit_images, image_runs
+from .transforms.text import parse_transform, transform_to_text
+from .transforms.transform import Transform
 from .writing import LeftOut
 
 
 @dataclasses.dataclass(frozen=True)
 class Chain:
     """Transforms one after the other, as one map of episodes.
+
+    Image transforms that follow each other decode and encode an image once.
 
     Attributes:
       transforms: in the order they are applied.
@@ -51,17 +55,23 @@ class Chain:
 
     def __call__(self, episode: Episode, ref: RecordRef) -> Episode | LeftOut | Finding:
         """Applies all transforms; what goes wrong in one becomes a finding that names it."""
-        for transform, schema in zip(self.transforms, self.schemas, strict=False):
+        done = 0
+        for run in image_runs(self.transforms):
+            name = "+".join(transform.name for transform in run)
+            schema = self.schemas[done]
             try:
-                changed = transform(episode, schema)
+                if len(run) > 1:
+                    changed: Episode | None = edit_images(run, episode, schema)
+                else:
+                    changed = run[0](episode, schema)
             except BadEpisodeError as error:
-                return dataclasses.replace(error.finding, check=f"transform:{transform.name}")
+                return dataclasses.replace(error.finding, check=f"transform:{name}")
             except Exception as error:  # one bad episode must not end a run
-                message = f"{type(error).__name__}: {error}"
-                return Finding(f"transform:{transform.name}", ERROR, message)
+                return Finding(f"transform:{name}", ERROR, f"{type(error).__name__}: {error}")
             if changed is None:
-                return LeftOut(transform.name)
+                return LeftOut(name)
             episode = changed
+            done += len(run)
         return episode
 
 
@@ -71,7 +81,7 @@ def convert(
     apply: Sequence[str | Transform],
     *,
     shard_bytes: int | None = None,
-    workers: int = 1,
+    workers: int | None = None,
     beam_args: Sequence[str] = (),
     progress: Progress | None = None,
 ) -> DeriveReport:
@@ -84,7 +94,7 @@ def convert(
     Args:
       source: the dataset to read, `<data_dir>/<name>[/<version>]`.
       destination: the dataset to write; it must not exist.
-      apply: transforms in order, as text (see `transform_text`) or as objects; none at all
+      apply: transforms in order, as text (see `transforms.text`) or as objects; none at all
         rewrites the episodes into large shards.
       shard_bytes: bytes of source records per shard; None: see `plan_parts`.
       workers: local worker processes.
@@ -102,18 +112,20 @@ def convert(
     target = DatasetPath.parse(destination)
     check_absent(target.directory)
     dataset = open_dataset(source)
+    chain = Chain.over(transforms, dataset.schema)
     by_split, unreadable = locate_records(dataset)
     texts = [transform_to_text(transform) for transform in transforms]
     what = (
         f"Converted from {dataset.name} {dataset.version}: {', then '.join(texts) or 'as it is'}."
     )
     derivation = Derivation(
-        source=dataset,
+        source=DatasetSource(dataset.schema),
+        source_name=str(dataset.directory),
         target=target,
-        mapping=Chain.over(transforms, dataset.schema),
+        mapping=chain,
         parts=plan_parts(by_split, shard_bytes),
         unreadable=unreadable,
         card=copy_card(dataset, what),
-        transform={"verb": "convert", "apply": texts},
+        provenance=derived_from([dataset], {"verb": "convert", "apply": texts}),
     )
     return derive(derivation, options, progress)

@@ -1,4 +1,4 @@
-"""Writing a dataset from another one: what the launcher does."""
+"""Writing a dataset: what the launcher does."""
 
 from __future__ import annotations
 
@@ -23,14 +23,15 @@ from ..datasets.errors import SerldsError
 from ..datasets.paths import DatasetPath
 from ..datasets.provenance import Parent, Provenance, dataset_digest, write_provenance
 from ..datasets.reading import Dataset
-from .dataset_checks import check_records
+from .checks.dataset_checks import check_records
 from .digests import digest_or_empty
-from .field_statistics import STATISTICS_FILE, Statistics, merge_all, statistics_json
+from .engine.loading import EpisodeSource
+from .engine.output import appearing_directory
+from .engine.parts import Part, Unreadable
+from .engine.results import read_results
+from .engine.runner import Progress, RunnerOptions, run_parts
 from .findings import Finding
-from .output import appearing_directory
-from .parts import Part, Unreadable
-from .results import read_results
-from .runner import Progress, RunnerOptions, run_parts
+from .statistics.fields import STATISTICS_FILE, Statistics, statistics_json, take_statistics
 from .writing import EpisodeMap, WriteJob
 
 DEAD_LETTER_FILE = "dead_letters.jsonl"
@@ -84,23 +85,25 @@ class Derivation:
     """A dataset to be written.
 
     Attributes:
-      source: the dataset to read.
+      source: where its episodes come from.
+      source_name: what that is, for messages.
       target: where the new one shall appear.
       mapping: what makes its episodes.
       parts: the plan; each part becomes a shard of its split.
       unreadable: records of the source that no part can reach.
       card: what `dataset_info.json` shall say.
-      transform: the verb and its options, for the provenance.
+      provenance: what `serlds.json` shall say.
       extra_files: gives further files of the directory, by name, from the statistics.
     """
 
-    source: Dataset
+    source: EpisodeSource
+    source_name: str
     target: DatasetPath
     mapping: EpisodeMap
     parts: tuple[Part, ...]
     unreadable: Sequence[Unreadable]
     card: DatasetCard
-    transform: dict[str, Any]
+    provenance: Provenance
     extra_files: Callable[[Statistics], dict[str, bytes]] | None = None
 
 
@@ -117,16 +120,36 @@ def derive(
     with appearing_directory(target.directory) as directory:
         work = directory / "work"
         work.mkdir()
-        job = WriteJob(derivation.source.schema, derivation.mapping)
+        job = WriteJob(derivation.source, derivation.mapping)
         run_parts(job, derivation.parts, work, options, progress)
-        results = list(read_results(work, derivation.parts))
-        report = _fold(derivation, results)
+        statistics, results = take_statistics(read_results(work, derivation.parts))
+        report = _fold(derivation, results, statistics)
         if not report.num_episodes:
-            raise SerldsError(_nothing_left(derivation.source, report))
+            raise SerldsError(_nothing_left(derivation, report))
         files = _place_shards(derivation, results, directory)
         shutil.rmtree(work)
         _write_beside(derivation, files, report, directory)
     return report
+
+
+def derived_from(datasets: Sequence[Dataset], transform: dict[str, Any]) -> Provenance:
+    """The provenance of a dataset made from others.
+
+    It names an environment only where all of them were recorded in the same one.
+
+    Args:
+      datasets: the parents.
+      transform: the verb and its options.
+    """
+    origins = [
+        (one.provenance.env_id, one.provenance.env_args) if one.provenance else ("", {})
+        for one in datasets
+    ]
+    env_id, env_args = origins[0] if all(one == origins[0] for one in origins) else ("", {})
+    parents = tuple(
+        Parent(str(one.directory), one.name, one.version, digest_or_empty(one)) for one in datasets
+    )
+    return Provenance(env_id=env_id, env_args=env_args, parents=parents, transform=transform)
 
 
 def copy_card(source: Dataset, what: str) -> DatasetCard:
@@ -135,7 +158,9 @@ def copy_card(source: Dataset, what: str) -> DatasetCard:
     return dataclasses.replace(source.files.card, description=description)
 
 
-def _fold(derivation: Derivation, results: Sequence[dict[str, Any]]) -> DeriveReport:
+def _fold(
+    derivation: Derivation, results: Sequence[dict[str, Any]], statistics: Statistics
+) -> DeriveReport:
     splits: Counter[str] = Counter()
     left_out: Counter[str] = Counter()
     for part, result in zip(derivation.parts, results, strict=True):
@@ -150,7 +175,7 @@ def _fold(derivation: Derivation, results: Sequence[dict[str, Any]]) -> DeriveRe
         left_out=dict(left_out),
         num_bad=len(derivation.unreadable) + sum(result["bad"] for result in results),
         findings=tuple(findings),
-        statistics=merge_all(Statistics.from_json(result["statistics"]) for result in results),
+        statistics=statistics,
     )
 
 
@@ -180,7 +205,7 @@ def _place_shards(
 def _write_beside(
     derivation: Derivation, files: DatasetFiles, report: DeriveReport, directory: Path
 ) -> None:
-    source, schema = derivation.source, derivation.mapping.schema
+    schema = derivation.mapping.schema
     shards = [path for split in files.splits for path in files.shard_paths(directory, split)]
     digest = dataset_digest(shards)
     write_durably(directory / STATISTICS_FILE, statistics_json(report.statistics, schema, digest))
@@ -190,22 +215,15 @@ def _write_beside(
     if derivation.extra_files:
         for name, content in derivation.extra_files(report.statistics).items():
             write_durably(directory / name, content)
-    origin = source.provenance
-    digest = digest_or_empty(source)
-    provenance = Provenance(
-        env_id=origin.env_id if origin else "",
-        env_args=origin.env_args if origin else {},
-        parents=(Parent(str(source.directory), source.name, source.version, digest),),
-        transform=derivation.transform,
-    )
-    write_provenance(directory, provenance)
+    write_provenance(directory, derivation.provenance)
     write_metadata(directory, files, schema)
 
 
-def _nothing_left(source: Dataset, report: DeriveReport) -> str:
+def _nothing_left(derivation: Derivation, report: DeriveReport) -> str:
     reasons = [f"{count} left out by {name}" for name, count in report.left_out.items()]
     reasons += [f"{report.num_bad} bad: {report.findings[0]}"] if report.findings else []
+    episodes = sum(len(part.records) for part in derivation.parts)
     return (
-        f"{source.directory}: of {source.num_episodes} episodes none is left, so no dataset was "
+        f"{derivation.source_name}: of {episodes} episodes none is left, so no dataset was "
         f"written: {'; '.join(reasons) or 'it is empty'}"
     )

@@ -1,10 +1,8 @@
-"""What a check found, and the report over a dataset."""
+"""What a check found."""
 
 from __future__ import annotations
 
 import dataclasses
-import json
-from collections import Counter
 from typing import Any
 
 from ..datasets.errors import SerldsError
@@ -71,84 +69,3 @@ class BadEpisodeError(SerldsError):
     def __init__(self, finding: Finding):
         super().__init__(str(finding))
         self.finding = finding
-
-
-@dataclasses.dataclass(frozen=True)
-class Report:
-    """The verdict on a dataset.
-
-    Attributes:
-      dataset: its directory.
-      name: its name.
-      version: its version.
-      digest: identity of the content that was checked; empty where files are too damaged to tell.
-      num_episodes: how many could be read.
-      num_steps: steps of these, observation-only last steps included.
-      checks: names of the checks that were made.
-      findings: in the order of the episodes; those about the whole dataset last.
-    """
-
-    dataset: str
-    name: str
-    version: str
-    digest: str
-    num_episodes: int
-    num_steps: int
-    checks: tuple[str, ...]
-    findings: tuple[Finding, ...]
-
-    @property
-    def errors(self) -> tuple[Finding, ...]:
-        return tuple(finding for finding in self.findings if finding.severity == ERROR)
-
-    @property
-    def warnings(self) -> tuple[Finding, ...]:
-        return tuple(finding for finding in self.findings if finding.severity == WARNING)
-
-    @property
-    def exit_code(self) -> int:
-        """0 where nothing is wrong or there are warnings only, else 1."""
-        return 1 if self.errors else 0
-
-    def counts(self) -> dict[str, dict[str, int]]:
-        """Number of findings by check and severity, for every check that was made."""
-        counted = Counter((finding.check, finding.severity) for finding in self.findings)
-        return {
-            check: {severity: counted[check, severity] for severity in (ERROR, WARNING)}
-            for check in self.checks
-        }
-
-    def to_json(self) -> str:
-        """All of it as JSON text."""
-        values = {
-            "dataset": self.dataset,
-            "name": self.name,
-            "version": self.version,
-            "digest": self.digest,
-            "num_episodes": self.num_episodes,
-            "num_steps": self.num_steps,
-            "num_errors": len(self.errors),
-            "num_warnings": len(self.warnings),
-            "counts": self.counts(),
-            "findings": [finding.to_json() for finding in self.findings],
-        }
-        return json.dumps(values, indent=2) + "\n"
-
-    def to_text(self, most: int = 20) -> str:
-        """For the terminal: the first findings, errors before warnings, and the counts."""
-        listed = (*self.errors, *self.warnings)
-        lines = [str(finding) for finding in listed[:most]]
-        if len(listed) > most:
-            lines.append(f"... and {len(listed) - most} more")
-        wrong = [
-            f"{check} {count[ERROR]} error(s), {count[WARNING]} warning(s)"
-            for check, count in self.counts().items()
-            if any(count.values())
-        ]
-        if wrong:
-            lines.append("by check: " + "; ".join(wrong))
-        lines.append(
-            f"{self.name} {self.version}: {self.num_episodes} episodes, {self.num_steps} steps, "
-            f"{len(self.checks)} checks: {len(self.errors)} errors, {len(self.warnings)} warnings"
-        )
-        return "\n".join(lines)

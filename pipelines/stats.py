@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,21 +11,22 @@ from ..datasets.durable_files import write_durably
 from ..datasets.errors import UsageError
 from ..datasets.reading import Dataset, open_dataset
 from ..datasets.schema import Schema
-from .dataset_checks import check_records
+from .checks.dataset_checks import check_records
 from .digests import digest_or_empty
-from .field_statistics import (
+from .engine.loading import load_episode
+from .engine.parts import Part, locate_records, plan_parts
+from .engine.results import read_results
+from .engine.runner import Progress, RunnerOptions, run_parts
+from .engine.scratch import scratch_directory
+from .findings import Finding
+from .statistics.fields import (
     STATISTICS_FILE,
     Statistics,
     StatisticsBuilder,
-    merge_all,
     statistics_json,
     statistics_table,
+    take_statistics,
 )
-from .findings import Finding
-from .loading import load_episode
-from .parts import Part, locate_records, plan_parts
-from .results import read_results
-from .runner import Progress, RunnerOptions, run_parts
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,7 +91,7 @@ def statistics(
     source: str | Path,
     *,
     json_path: str | Path | None = None,
-    workers: int = 1,
+    workers: int | None = None,
     beam_args: Sequence[str] = (),
     progress: Progress | None = None,
     scratch: str | Path | None = None,
@@ -108,8 +108,8 @@ def statistics(
       workers: local worker processes.
       beam_args: Beam's own pipeline options.
       progress: called with (episodes done, episodes in all), from another thread.
-      scratch: directory for intermediate results, which remote workers must see too; None: the
-        system's directory for temporary files.
+      scratch: directory for intermediate results, which remote workers must see too; None: see
+        `scratch_directory`.
 
     Raises:
       DatasetNotFoundError, DamagedDatasetError, SchemaError: the dataset cannot be opened.
@@ -120,10 +120,9 @@ def statistics(
     dataset = open_dataset(source)
     by_split, unreadable = locate_records(dataset)
     parts = plan_parts(by_split)
-    with tempfile.TemporaryDirectory(prefix="serlds-stats-", dir=scratch) as directory:
-        run_parts(StatisticsJob(dataset.schema), parts, Path(directory), options, progress)
-        results = list(read_results(Path(directory), parts))
-    taken = merge_all(Statistics.from_json(result["statistics"]) for result in results)
+    with scratch_directory(options, dataset.directory, scratch) as directory:
+        run_parts(StatisticsJob(dataset.schema), parts, directory, options, progress)
+        taken, results = take_statistics(read_results(directory, parts))
     findings = list(check_records(unreadable))
     findings += [Finding.from_json(values) for result in results for values in result["findings"]]
     path = Path(json_path) if json_path is not None else dataset.directory / STATISTICS_FILE

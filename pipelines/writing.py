@@ -1,4 +1,4 @@
-"""Writing a dataset from another one: the part that a worker does."""
+"""Writing a dataset: the part that a worker does."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import Any, Protocol
 
 from ..datasets.episode import Episode
 from ..datasets.errors import SchemaError
-from ..datasets.records import encode_episode, frame_record
+from ..datasets.records import encode_in_pieces, write_record
 from ..datasets.schema import Schema
-from .checks import check_one
-from .field_statistics import StatisticsBuilder
+from .checks.episode_checks import check_one
+from .engine.loading import EpisodeSource
+from .engine.parts import Part, RecordRef
+from .engine.results import unique_name
 from .findings import ERROR, Finding
-from .loading import load_episode
-from .parts import Part, RecordRef
-from .results import unique_name
+from .statistics.fields import StatisticsBuilder
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,11 +44,11 @@ class WriteJob:
     """Checks, maps and writes the episodes of a part as one shard.
 
     Attributes:
-      source: schema of the episodes read.
+      source: where the episodes come from.
       mapping: what makes the new ones.
     """
 
-    source: Schema
+    source: EpisodeSource
     mapping: EpisodeMap
 
     def run(self, part: Part, directory: Path) -> dict[str, Any]:
@@ -72,7 +72,7 @@ class WriteJob:
                 else:
                     episode, record = made
                     statistics.add(episode)
-                    size += file.write(record)
+                    size += write_record(file, record)
                     episodes += 1
                     steps += len(episode)
             file.flush()
@@ -90,12 +90,12 @@ class WriteJob:
             "statistics": statistics.build().to_json(),
         }
 
-    def _make(self, ref: RecordRef) -> tuple[Episode, bytes] | LeftOut | list[Finding]:
-        source = load_episode(ref, self.source)
+    def _make(self, ref: RecordRef) -> tuple[Episode, list[bytes]] | LeftOut | list[Finding]:
+        source = self.source.load(ref)
         if isinstance(source, Finding):
             return [source]
         where = (source.episode_id, ref.file, ref.record)
-        wrong = [one for one in check_one(source, self.source) if one.severity == ERROR]
+        wrong = [one for one in check_one(source, self.source.schema) if one.severity == ERROR]
         if wrong:
             return [finding.at(*where) for finding in wrong]
         made = self.mapping(source, ref)
@@ -104,6 +104,6 @@ class WriteJob:
         if isinstance(made, Finding):
             return [made.at(*where)]
         try:
-            return made, frame_record(encode_episode(made, self.mapping.schema))
+            return made, encode_in_pieces(made, self.mapping.schema)
         except SchemaError as error:
             return [Finding("schema", ERROR, f"the result does not fit: {error}").at(*where)]

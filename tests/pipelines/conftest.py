@@ -24,7 +24,7 @@ class ArmWorld:
     @property
     def schema(self) -> Schema:
         action = FieldDoc(
-            "Change of the commanded tool pose; last the gripper.",
+            "Change of the commanded tool pose; last the gripper: +1 open, -1 closed.",
             "m, m, m, rad, rad, rad, fraction of opening",
             "robot base",
             (STEP_M,) * 3 + (STEP_RAD,) * 3 + (1.0,),

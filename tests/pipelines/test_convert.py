@@ -11,7 +11,8 @@ from serlds.datasets.errors import SerldsError, UsageError
 from serlds.datasets.provenance import read_provenance
 from serlds.datasets.reading import open_dataset
 from serlds.pipelines.convert import convert
-from serlds.pipelines.noops import DropNoops
+from serlds.pipelines.transforms.chain_file import read_chain
+from serlds.pipelines.transforms.noops import DropNoops
 from serlds.pipelines.validate import validate
 
 FRONT = "observation/image/front"
@@ -78,7 +79,7 @@ def test_transforms_chain_and_are_in_the_provenance(dataset, tmp_path):
     assert result.episode(0).pixels("observation/image/main").shape == (13, 8, 12, 3)
     provenance = read_provenance(result.directory)
     assert provenance.transform["apply"] == [
-        "drop_noops:threshold=0.001",
+        "drop_noops:threshold=0.001,where=everywhere,actions=delta",
         "resize_images:height=8,width=12,fit=stretch",
         RENAME,
     ]
@@ -143,6 +144,54 @@ def test_bad_episodes_become_dead_letters(world, tmp_path):
     assert report.exit_code == 1 and report.num_bad == 3 and report.num_episodes == 2
     seeds = [e.metadata["seed"] for e in open_dataset(tmp_path / "out").episodes()]
     assert seeds == [0, 2]
+
+
+def test_a_long_chain_gives_a_valid_dataset_and_names_bad_steps(world, tmp_path):
+    episodes = [world.episode(index) for index in range(4)]
+    for episode in episodes:
+        episode["action"][:, 3:6] *= 0.5
+    episodes[2]["action"][6:8, 3:6] = 1
+    dataset = world.dataset(tmp_path / "arm", episodes)
+    chain = tmp_path / "chain.toml"
+    chain.write_text(CHAIN)
+    report = convert(dataset, tmp_path / "out", read_chain(chain))
+    result = open_dataset(tmp_path / "out")
+    assert [e.metadata["seed"] for e in result.episodes()] == [1, 3]
+    assert report.left_out == {"keep_if": 1} and report.num_bad == 1
+    (letter,) = report.findings
+    assert (letter.check, letter.episode_id) == ("transform:subsample", "episode-00002")
+    assert (letter.step, letter.field) == (3, "action")
+    assert result.episode(0)["language_instruction"] == ["pick, please"] * 7
+    assert result.schema["action"].about.scale == (0.04,) * 3 + (0.15,) * 3 + (1.0,)
+    assert result.schema["language_embedding"].shape == (16,)
+    assert validate(tmp_path / "out").errors == ()
+
+
+CHAIN = """
+[[transform]]
+name = "keep_if"
+where = "success and seed > 0"
+[[transform]]
+name = "subsample"
+actions = "pose_delta"
+every = 2
+scale_rad = 0.15
+[[transform]]
+name = "crop_images"
+height = 30
+width = 30
+left = 0
+[[transform]]
+name = "resize_images"
+height = 16
+width = 16
+[[transform]]
+name = "set_language"
+template = "{task}, please"
+[[transform]]
+name = "embed_language"
+dim = 16
+"""
 
 
 def test_existing_destination_is_never_touched(dataset, tmp_path):
