@@ -1,0 +1,1 @@
+"""Robots: what describes an arm, how it is driven, and what keeps it safe."""

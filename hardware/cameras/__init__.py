@@ -1,0 +1,1 @@
+"""Cameras, each captured by a process of its own."""

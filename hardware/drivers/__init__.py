@@ -1,0 +1,1 @@
+"""Drivers of arms, one file each; a vendor's library is imported in its file alone."""

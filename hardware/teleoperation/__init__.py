@@ -1,0 +1,1 @@
+"""What people steer with: keyboards and other devices."""
