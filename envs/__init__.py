@@ -5,7 +5,12 @@ Importing this package registers the tasks under `serlds/`; MuJoCo is imported w
 
 import gymnasium
 
-gymnasium.register(
-    id="serlds/WidowXPickCube-v0",
-    entry_point="serlds.envs.pick_cube:WidowXPickCube",
-)
+for _task, _entry_point in {
+    "BimanualLift": "bimanual_lift:BimanualLift",
+    "FrankaPegInsert": "peg_insert:FrankaPegInsert",
+    "FrankaPickCube": "pick_cube:FrankaPickCube",
+    "WidowXBinRelocation": "bin_relocation:WidowXBinRelocation",
+    "WidowXPegInsert": "peg_insert:WidowXPegInsert",
+    "WidowXPickCube": "pick_cube:WidowXPickCube",
+}.items():
+    gymnasium.register(id=f"serlds/{_task}-v0", entry_point=f"{__name__}.{_entry_point}")

@@ -17,10 +17,17 @@ from ..datasets import keys
 from ..datasets.errors import SerldsError, UsageError
 from ..datasets.logger import EpisodeLogger, make_logger
 from ..datasets.paths import DatasetPath
-from ..datasets.schema import Schema
+from ..datasets.schema import LABEL_FIELD, Schema
 from ..datasets.store import EpisodeStore
 from .dm_adapter import GymAsDmEnv
-from .rollout import EpisodeResult, Policy, RandomPolicy, run_episodes
+from .rollout import (
+    SENT_ACTION,
+    STEP_FIELDS,
+    EpisodeResult,
+    Policy,
+    RandomPolicy,
+    run_episodes,
+)
 from .tasks import env_identity, make_env, make_expert, task_of
 
 _MOST_ATTEMPTS = 20
@@ -68,6 +75,7 @@ def record_episodes(
     policy_checkpoint: str = "",
     expert_noise: float = 0.0,
     seed: int | None = None,
+    label: str = "",
     progress: Callable[[int, int], None] | None = None,
 ) -> RecordingResult:
     """Makes a task, runs episodes in it and appends each to a dataset.
@@ -82,8 +90,10 @@ def record_episodes(
       policy: who acts when `by` is `policy`.
       policy_checkpoint: where that policy comes from, for the metadata.
       expert_noise: standard deviation of the noise on the expert's motions, in units of the action.
-      seed: of the first episode; the next ones count on. None counts on from the episodes that the
-        dataset holds, so that none is recorded twice.
+      seed: of the first episode; the next ones count on. None counts on from the episodes that were
+        ever recorded there, dropped ones included, so that none is recorded twice.
+      label: what every step of these episodes shows, `success` or `failure`: examples for a success
+        classifier. Empty for ordinary episodes.
       progress: called with (done, total) after each episode.
 
     Raises:
@@ -92,7 +102,7 @@ def record_episodes(
       StoreWriteError: the operating system refused to write; earlier episodes are intact.
       SerldsError: too few episodes succeed to ever record as many as asked for.
     """
-    _check_request(by, episodes, count, policy, expert_noise)
+    _check_request(by, episodes, count, policy, expert_noise, label)
     with contextlib.closing(make_env(env_id, **env_args)) as env:
         actor = policy or _scripted(env, by, expert_noise)
         results: list[EpisodeResult] = []
@@ -117,21 +127,33 @@ def record_episodes(
                 yield seed
 
         with (
-            open_store(env, dataset) as store,
-            recording(env, store, COLLECTORS_BY_ACTOR[by], lambda: policy_checkpoint) as logger,
+            open_store(env, dataset, label) as store,
+            recording(
+                env,
+                store,
+                lambda: COLLECTORS_BY_ACTOR[by],
+                lambda: policy_checkpoint,
+                label=label,
+            ) as log,
         ):
-            first = store.num_episodes if seed is None else seed
-            run_episodes(logger, actor, seeds(first), on_episode=on_episode)
+            first = store.num_recorded if seed is None else seed
+            run_episodes(log, actor, seeds(first), on_episode=on_episode)
             return RecordingResult(
                 store.directory, tuple(results), store.num_episodes, store.notices
             )
 
 
-def open_store(env: gymnasium.Env, dataset: str | Path | DatasetPath) -> EpisodeStore:
-    """Opens a dataset for the episodes of an environment made by `make_env`."""
+def open_store(
+    env: gymnasium.Env, dataset: str | Path | DatasetPath, label: str = ""
+) -> EpisodeStore:
+    """Opens a dataset for the episodes of an environment made by `make_env`, labelled or not."""
     env_id, env_args = env_identity(env)
     docs = task_of(env).field_docs
     schema = Schema.from_spaces(env.observation_space, env.action_space, docs)
+    extra = getattr(env.unwrapped, "step_fields", ())
+    schema = dataclasses.replace(schema, steps=(*schema.steps, *extra))
+    if label:
+        schema = Schema(schema.steps, (*schema.metadata, LABEL_FIELD))
     return EpisodeStore.open(dataset, schema, env_id=env_id, env_args=env_args)
 
 
@@ -139,34 +161,44 @@ def open_store(env: gymnasium.Env, dataset: str | Path | DatasetPath) -> Episode
 def recording(
     env: gymnasium.Env,
     store: EpisodeStore,
-    collector: str,
+    collector: Callable[[], str],
     policy_checkpoint: Callable[[], str] = lambda: "",
+    has_intervened: Callable[[], bool] = lambda: False,
+    label: str = "",
 ) -> Iterator[EpisodeLogger]:
     """An environment for `run_episode` that appends each finished episode to `store`.
 
     Args:
       env: made by `make_env`; it stays the caller's to close.
       store: opened by `open_store`; it stays the caller's to close.
-      collector: who acts, one of `keys.COLLECTORS`.
+      collector: asked at the end of each episode who acted, one of `keys.COLLECTORS`.
       policy_checkpoint: asked at the end of each episode for the checkpoint that acted.
+      has_intervened: asked at every step whether a person chose its action.
+      label: as of `record_episodes`; the store must have been opened with one, too.
     """
     task = task_of(env)
 
     def step_fields(timestep: dm_env.TimeStep, action: Any, wrapped: Any) -> dict[str, Any]:
+        what_became = {}
+        if action is not None and SENT_ACTION in wrapped.info:
+            what_became = {keys.ACTION: wrapped.info[SENT_ACTION], **wrapped.info[STEP_FIELDS]}
         return {
+            **what_became,
             keys.LANGUAGE_INSTRUCTION: task.language_instruction,
             keys.TIMESTAMP_S: np.float32(task.elapsed_s),
+            keys.INTERVENED: action is not None and has_intervened(),
         }
 
     def metadata(timestep: dm_env.TimeStep, wrapped: dm_env.Environment) -> dict[str, Any]:
         return {
             keys.TASK: task.task,
             keys.ROBOT: task.robot,
-            keys.COLLECTOR: collector,
+            keys.COLLECTOR: collector(),
             keys.POLICY_CHECKPOINT: policy_checkpoint(),
             keys.SUCCESS: bool(wrapped.info["success"]),
             keys.SEED: -1 if wrapped.episode_seed is None else wrapped.episode_seed,
             keys.CONTROL_HZ: task.control_hz,
+            **({keys.LABEL: label} if label else {}),
         }
 
     logger = make_logger(GymAsDmEnv(env), store, step_fields, metadata)
@@ -183,7 +215,7 @@ def _scripted(env: gymnasium.Env, by: str, expert_noise: float) -> Policy:
 
 
 def _check_request(
-    by: str, episodes: int, count: str, policy: Policy | None, expert_noise: float
+    by: str, episodes: int, count: str, policy: Policy | None, expert_noise: float, label: str
 ) -> None:
     if by not in COLLECTORS_BY_ACTOR:
         raise UsageError(f"by={by!r}: expected one of {', '.join(COLLECTORS_BY_ACTOR)}")
@@ -195,3 +227,5 @@ def _check_request(
         raise UsageError(f"episodes={episodes}: expected at least 1")
     if expert_noise and by != "expert":
         raise UsageError(f"expert_noise={expert_noise}: only the expert takes it, not {by!r}")
+    if label and label not in keys.LABELS:
+        raise UsageError(f"label={label!r}: expected one of {', '.join(keys.LABELS)}")

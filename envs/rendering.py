@@ -7,12 +7,12 @@ import os
 import numpy as np
 
 from ..datasets.errors import SerldsError
+from ..hardware.headless import mujoco, rendering_problem
 from .arguments import MAX_IMAGE_SIDE
-from .headless import mujoco, rendering_problem
 
 
 class SceneRenderer:
-    """Draws a scene from joint positions, apart from the physics that moves them.
+    """Draws a scene as a simulation has it, apart from the physics that moves it.
 
     It owns a model of its own with the visual meshes, so that physics never carries them.
     """
@@ -25,8 +25,13 @@ class SceneRenderer:
         self._data = mujoco.MjData(self._model)
         self._renderers: dict[tuple[int, int], mujoco.Renderer] = {}
 
-    def render(self, camera: str, qpos: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    def render(self, camera: str, state: mujoco.MjData, size: tuple[int, int]) -> np.ndarray:
         """The view of a camera: uint8 (H, W, 3).
+
+        Args:
+          camera: its name.
+          state: of the same scene, with or without what a picture needs.
+          size: height and width in pixels.
 
         Raises:
           SerldsError: OpenGL cannot start on this machine.
@@ -34,16 +39,18 @@ class SceneRenderer:
         renderer = self._renderers.get(size)
         if renderer is None:
             renderer = self._renderers[size] = self._start(size)
-        self._data.qpos[:] = qpos
+        self._data.qpos[:] = state.qpos
+        self._data.mocap_pos[:] = state.mocap_pos
+        self._data.mocap_quat[:] = state.mocap_quat
         mujoco.mj_kinematics(self._model, self._data)
         mujoco.mj_camlight(self._model, self._data)
         renderer.update_scene(self._data, camera)
         return renderer.render()
 
-    def render_smooth(self, camera: str, qpos: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    def render_smooth(self, camera: str, state: mujoco.MjData, size: tuple[int, int]) -> np.ndarray:
         """As `render`, with smooth edges, for people: each pixel is the mean of four."""
         height, width = size
-        fine = self.render(camera, qpos, (2 * height, 2 * width))
+        fine = self.render(camera, state, (2 * height, 2 * width))
         blocks = fine.reshape(height, 2, width, 2, 3)
         return blocks.mean(axis=(1, 3), dtype=np.float32).round().astype(np.uint8)
 

@@ -17,6 +17,10 @@ Observation = dict[str, Any]
 OnStep = Callable[[dm_env.TimeStep, np.ndarray | None], None]
 """Called with each time step and the action that led to it, None for the first."""
 
+SENT_ACTION = "sent_action"
+"""In an environment's `info`: the action that a robot took where it clamped the one asked for."""
+STEP_FIELDS = "step_fields"
+"""Beside it: fields for the log that tell what became of the action."""
 _POLICY_STREAM = 1
 
 
@@ -155,6 +159,7 @@ def run_episode(
     while not timestep.last():
         action = policy(timestep.observation)
         timestep = env.step(action)
+        action = env.info.get(SENT_ACTION, action)
         length += 1
         episode_return += float(timestep.reward)
         if on_step:

@@ -2,19 +2,35 @@
 
 from __future__ import annotations
 
+import copy
 import importlib
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol, cast
 
 import gymnasium
 from gymnasium.envs.registration import load_env_creator
 
 from ..datasets.errors import UsageError
+from ..datasets.keys import IMAGE
 from ..datasets.schema import FieldDoc
+from . import arguments
+from .classifier_reward import PREFIX, ClassifierReward, with_classifier_reward
 from .rollout import Policy
 
-_EXPERTS = {"serlds/WidowXPickCube-v0": "pick_cube_expert:PickCubeExpert"}
+_BACKEND, _SIM, _ROBOT = "backend", "sim", "robot"
+"""Arguments of every task that say where it is done."""
+_ROBOT_EXPERT = "robot_expert:PickMotion"
+_REWARD = "reward"
+"""Task argument that says what is rewarded."""
+_EXPERTS = {
+    "serlds/BimanualLift-v0": "bimanual_lift_expert:BimanualLiftExpert",
+    "serlds/FrankaPegInsert-v0": "peg_insert_expert:PegInsertExpert",
+    "serlds/FrankaPickCube-v0": "pick_cube_expert:PickCubeExpert",
+    "serlds/WidowXBinRelocation-v0": "bin_relocation_expert:BinRelocationExpert",
+    "serlds/WidowXPegInsert-v0": "peg_insert_expert:PegInsertExpert",
+    "serlds/WidowXPickCube-v0": "pick_cube_expert:PickCubeExpert",
+}
 
 
 class UnknownTaskError(UsageError):
@@ -68,29 +84,84 @@ def task_ids() -> list[str]:
 def make_env(env_id: str, **env_args: Any) -> gymnasium.Env:
     """Makes the environment of a task.
 
+    Every task takes `backend`: `sim`, or `robot` for real arms; and `robot`, the arms' setup.
+    `reward="classifier:DIR"` rewards by a success classifier, see `with_classifier_reward`.
+
     Raises:
       UnknownTaskError: lists the tasks there are.
       UsageError: an argument the task does not have, or a value it does not take.
+      SchemaError, DamagedDatasetError: a classifier that does not fit or cannot be read.
     """
-    if env_id not in gymnasium.registry:
-        raise UnknownTaskError(f"unknown task {env_id!r}; the tasks are {', '.join(task_ids())}")
     allowed = env_arguments(env_id)
     if unknown := sorted(set(env_args) - set(allowed)):
         raise UsageError(
             f"{env_id} has no argument {', '.join(map(repr, unknown))}; its arguments and their "
             f"defaults are {', '.join(f'{name}={value!r}' for name, value in allowed.items())}"
         )
-    return gymnasium.make(env_id, disable_env_checker=True, **env_args)
+    backend, robot = env_args.pop(_BACKEND, _SIM), env_args.pop(_ROBOT, None)
+    arguments.choice(_BACKEND, backend, (_SIM, _ROBOT))
+    if backend == _SIM and robot is not None:
+        raise UsageError(f"robot={robot!r}: only backend={_ROBOT} takes it")
+    reward = env_args.get(_REWARD)
+    has_classifier = isinstance(reward, str) and reward.startswith(PREFIX)
+    if has_classifier:
+        del env_args[_REWARD]
+    env = gymnasium.make(env_id, disable_env_checker=True, **env_args)
+    try:
+        if backend == _ROBOT:
+            env = _on_robot(env, robot)
+        return with_classifier_reward(env, str(reward)) if has_classifier else env
+    except BaseException:
+        env.close()
+        raise
+
+
+def _on_robot(env: gymnasium.Env, robot: str | Mapping[str, Any] | None) -> gymnasium.Env:
+    """The task of a simulated environment on real arms, see `robot_setup`; raises UsageError."""
+    from .robot_env import RobotManipulation
+    from .robot_setup import robot_setup
+
+    twin, spec = env.unwrapped, copy.deepcopy(env.spec)
+    assert spec is not None
+    mounts = [arm.mount for arm in twin.arms]
+    cameras = twin.observation_space.spaces.get(IMAGE, {})
+    found = RobotManipulation(twin, robot_setup(robot, mounts, [*cameras]))
+    spec.kwargs |= {_BACKEND: _ROBOT, _ROBOT: robot}
+    found.spec = spec
+    return found
 
 
 def env_arguments(env_id: str) -> dict[str, Any]:
-    """Names and defaults of the arguments of a task's environment."""
+    """Names and defaults of the arguments of a task's environment.
+
+    Raises:
+      UnknownTaskError: lists the tasks there are.
+    """
+    if env_id not in gymnasium.registry:
+        raise UnknownTaskError(f"unknown task {env_id!r}; the tasks are {', '.join(task_ids())}")
     entry_point = gymnasium.spec(env_id).entry_point
     creator = load_env_creator(entry_point) if isinstance(entry_point, str) else entry_point
     if not callable(creator):
         raise UsageError(f"{env_id} is registered without an entry point")
-    parameters = inspect.signature(creator).parameters.values()
-    return {parameter.name: parameter.default for parameter in parameters}
+    return {**_arguments(creator), _BACKEND: _SIM, _ROBOT: None}
+
+
+def _arguments(creator: Callable[..., Any]) -> dict[str, Any]:
+    """Arguments and defaults, with those that a class hands on to its base class by `**`."""
+    if not inspect.isclass(creator):
+        return {item.name: item.default for item in inspect.signature(creator).parameters.values()}
+    arguments: dict[str, Any] = {}
+    for owner in creator.__mro__:
+        if "__init__" not in vars(owner):
+            continue
+        _, *taken = inspect.signature(owner.__init__).parameters.values()
+        named = [item for item in taken if item.kind is not item.VAR_KEYWORD]
+        if arguments:  # what a base needs without a default, the subclass gives
+            named = [item for item in named if item.default is not item.empty]
+        arguments = {**{item.name: item.default for item in named}, **arguments}
+        if not any(item.kind is item.VAR_KEYWORD for item in taken):
+            break
+    return arguments
 
 
 def env_identity(env: gymnasium.Env) -> tuple[str, dict[str, Any]]:
@@ -102,6 +173,10 @@ def env_identity(env: gymnasium.Env) -> tuple[str, dict[str, Any]]:
     if spec is None:
         raise UsageError(f"{env} has no Gymnasium id; make it with make_env")
     env_args = {**env_arguments(spec.id), **spec.kwargs}
+    if env_args[_BACKEND] == _SIM:  # as recordings were before there were robots
+        del env_args[_BACKEND], env_args[_ROBOT]
+    if isinstance(env, ClassifierReward):
+        env_args[_REWARD] = env.name
     return spec.id, {
         name: value for name, value in env_args.items() if not name.startswith("render_")
     }
@@ -123,6 +198,7 @@ def make_expert(env: gymnasium.Env, noise: float = 0.0, seed: int = 0) -> Policy
         raise UsageError(f"{env_id} has no expert; these tasks have one: {', '.join(_EXPERTS)}")
     if noise < 0.0:
         raise UsageError(f"expert noise {noise}: expected a standard deviation of at least 0")
-    module, name = _EXPERTS[env_id].split(":")
+    on_robot = env.spec is not None and env.spec.kwargs.get(_BACKEND) == _ROBOT
+    module, name = (_ROBOT_EXPERT if on_robot else _EXPERTS[env_id]).split(":")
     expert = getattr(importlib.import_module(f".{module}", __package__), name)
     return expert(env.unwrapped, noise, seed)

@@ -1,6 +1,8 @@
 import numpy as np
 import pytest
 
+from serlds.datasets.compaction import compact
+from serlds.datasets.curation import drop_episodes, restore_episodes
 from serlds.datasets.errors import SerldsError, UsageError
 from serlds.datasets.reading import open_dataset
 from serlds.envs.recording import record_episodes
@@ -65,6 +67,18 @@ def test_appended_episodes_are_new_ones(tmp_path):
     assert collectors == ["scripted", "scripted", "random", "scripted"]
     starts = {tuple(episode["observation/state/cube_pos"][0]) for episode in recorded}
     assert len(starts) == 4
+
+
+def test_a_dropped_episode_is_not_recorded_again(tmp_path):
+    dataset, arguments = tmp_path / "cubes", {**STATE_ONLY, "max_steps": 5}
+    record_episodes(ENV_ID, arguments, dataset, by="expert", episodes=3)
+    drop_episodes(dataset, ["0", "2"])
+    record_episodes(ENV_ID, arguments, dataset, by="expert", episodes=2)
+    compact(dataset)
+    record_episodes(ENV_ID, arguments, dataset, by="expert", episodes=1)
+    restore_episodes(dataset, [], everything=True)
+    recorded = [episode.metadata["seed"] for episode in open_dataset(dataset).episodes()]
+    assert recorded == [0, 1, 2, 3, 4, 5]
 
 
 def test_a_seed_can_be_asked_for(tmp_path):
