@@ -1,8 +1,8 @@
-"""The actor's process: `python -m serlds.training.actor RUN`.
+"""An actor's process: `python -m serlds.training.actor RUN --actor-id K`.
 
-It acts with the newest policy the learner has published, logs every episode to `RUN/episodes`,
-sends every transition to the table `online`, and now and then evaluates the policy without
-exploration in an environment of its own.
+It acts with the newest policy the learner has published, logs every episode to its own dataset in
+the run, sends every transition to the table `online`, and, if it is the first of the run's actors,
+now and then evaluates the policy without exploration, between two episodes.
 """
 
 from __future__ import annotations
@@ -11,26 +11,30 @@ import argparse
 import contextlib
 from collections import deque
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
 
 import dm_env
 import numpy as np
 
+from ..datasets.errors import UsageError
 from ..envs.dm_adapter import GymAsDmEnv
 from ..envs.recording import open_store, recording
 from ..envs.rollout import EpisodeResult, run_episode
+from ..envs.takeover import Driver, Takeover, make_driver
 from ..envs.tasks import make_env
 from .acting import ActingStopped, ExploringPolicy, TransitionStreamer
 from .metrics import ENV_STEPS, WALL_S, MetricsLog, read_metrics
-from .policy import MLPPolicy
-from .process_main import run_process, skip_jax
+from .policy import unpack_policy
+from .process_main import run_here, run_process, skip_jax
 from .replay_client import wait_for_address
-from .replay_tables import ONLINE
+from .replay_items import online_source
+from .replay_tables import MOST_ACTORS, ONLINE
 from .replay_writer import TransitionStream
-from .run_directory import RunDirectory, RunRecord, Session
-from .run_policy import ModePolicy, StateReader
+from .run_directory import RunDirectory, RunRecord, Session, actor_name, check_version
+from .run_policy import ModePolicy, ObservationReader
 from .stopping import StopRequest
-from .weights import Weights, WeightsSubscriber
+from .weights import Weights, WeightsSubscriber, run_identity
 
 if TYPE_CHECKING:
     import reverb
@@ -43,50 +47,92 @@ FIRST_SEED = 2**31
 _TRAINING, _EVALUATION = 0, 1
 
 
-def act(directory: RunDirectory, stop: StopRequest, address: str = "") -> None:
+def act(
+    directory: RunDirectory,
+    stop: StopRequest,
+    address: str = "",
+    actor_id: int = 0,
+    actors: int = 1,
+    intervene: str = "",
+) -> None:
     """Acts until the run's environment steps are done or the stop is requested.
 
     Args:
         directory: The run.
         stop: Ends acting after the step in progress; its episode is not recorded.
         address: `host:port` of the replay server; by default the run's own.
+        actor_id: Which of the run's actors this is, from 0.
+        actors: How many there are.
+        intervene: Who may take over from the policy, see `envs.takeover`; empty for nobody.
 
     Raises:
+        UsageError: There is no such actor or driver, or server or learner are of another version or
+            run.
         SerldsError: Replay unreachable, an episode that cannot be recorded.
     """
     import reverb
 
-    record, session = directory.read_record(), directory.read_session()
+    if not 0 <= actor_id < MOST_ACTORS:
+        raise UsageError(f"--actor-id {actor_id}: expected 0 to {MOST_ACTORS - 1}")
+    record = directory.read_record()
     env = make_env(record.run.env_id, **record.run.env_args)
-    evaluation_env = make_env(record.run.env_id, **record.run.env_args)
-    with contextlib.closing(env), contextlib.closing(evaluation_env):
+    with contextlib.ExitStack() as opened:
+        opened.enter_context(contextlib.closing(env))
+        driver = make_driver(intervene, env)
+        if driver:
+            opened.enter_context(contextlib.closing(driver))
         address = address or wait_for_address(directory, stop)
         if stop:
             return
-        client = reverb.Client(address)
-        log = MetricsLog(directory.metrics("actor"), directory.tensorboard / "actor")
-        with log as metrics, open_store(env, directory.episodes) as store:
-            actor = Actor(directory, record, session, store.num_episodes, client, metrics, stop)
+        session = directory.read_session()
+        check_version(session)
+        client, name = reverb.Client(address), actor_name(actor_id)
+        log = MetricsLog(directory.metrics(name), directory.tensorboard / name)
+        with log as metrics, open_store(env, directory.episodes_of(actor_id)) as store:
+            actor = Actor(
+                directory,
+                record,
+                session,
+                (actor_id, actors),
+                store.num_episodes,
+                client,
+                metrics,
+                stop,
+                driver,
+            )
+            takeover = actor.policy
             with (
-                recording(env, store, "policy", actor.policy_name) as logger,
+                recording(
+                    env,
+                    store,
+                    lambda: takeover.collector,
+                    actor.policy_name,
+                    lambda: takeover.has_intervened,
+                ) as logger,
                 contextlib.suppress(ActingStopped),
             ):
-                actor.run(logger, GymAsDmEnv(evaluation_env))
+                actor.run(logger, GymAsDmEnv(env))
             actor.close()
 
 
 class Actor:
-    """Runs episodes and evaluations in turn."""
+    """Runs episodes and evaluations in turn.
+
+    Attributes:
+        policy: Who acts in the episodes that are learned from.
+    """
 
     def __init__(
         self,
         directory: RunDirectory,
         record: RunRecord,
         session: Session,
+        place: tuple[int, int],
         episodes: int,
         client: reverb.Client,
         metrics: MetricsLog,
         stop: StopRequest,
+        driver: Driver | None,
     ) -> None:
         """Connects to the tables.
 
@@ -94,53 +140,71 @@ class Actor:
             directory: The run.
             record: Its record.
             session: Its present session.
-            episodes: Online episodes recorded so far.
+            place: Which of its actors this is, and how many there are.
+            episodes: Episodes in this actor's log; the next one's seed follows from it.
             client: Connected to the replay server.
             metrics: Where to write metrics.
             stop: Ends acting by ActingStopped.
+            driver: Who may take over from the policy.
         """
+        actor_id, actors = place
         self._directory = directory
         self._record = record
         self._session = session
         self._metrics = metrics
         self._stop = stop
-        self._read_state = StateReader(record.task.state_fields)
+        self._read = ObservationReader(record.task)
         self._subscriber = WeightsSubscriber(client)
         self._stream = TransitionStream(client, ONLINE, stop)
-        self._streamer = TransitionStreamer(self._stream, session.replay.layout, self._read_state)
         self._policy = ExploringPolicy(
             record.policy_spec,
             record.run.schedule,
             self._subscriber,
-            self._read_state,
-            session.env_steps,
+            self._read,
+            actor_id,
+            actors,
+            run_identity(record),
             stop,
         )
+        self.policy = Takeover(self._policy, driver)
+        self._streamer = TransitionStreamer(
+            self._stream,
+            session.replay.layout,
+            self._read,
+            online_source(actor_id),
+            lambda: self.policy.has_intervened,
+        )
+        self._actor_id = actor_id
         self._episodes = episodes
-        lines = read_metrics(directory.metrics("actor"))
+        lines = read_metrics(directory.metrics(actor_name(actor_id)))
         successes = (line["train/success"] for line in lines if "train/success" in line)
         self._successes = deque(successes, maxlen=SUCCESS_WINDOW)
 
     def run(self, env: EpisodeLogger, evaluation_env: GymAsDmEnv) -> None:
         """Acts in `env` until the environment steps are done; then evaluates the final policy.
 
+        `evaluation_env` is the same without the logger: there may be but one robot.
+
         Raises:
             ActingStopped: The stop was requested.
             ReplayUnreachableError: The replay server does not answer any more.
         """
         schedule = self._record.run.schedule
-        interval, policy = schedule.evaluation_interval_steps, self._policy
+        interval = schedule.evaluation_interval_steps if self._actor_id == 0 else 0
+        policy, final = self._policy, None
         weights = policy.wait_for()
         next_evaluation = -(-policy.env_steps // interval) * interval if interval else None
-        while policy.env_steps < schedule.env_steps:
+        while final is None:
+            if policy.env_steps >= schedule.env_steps:
+                final = policy.wait_for_final()
+                continue
             if next_evaluation is not None and policy.env_steps >= next_evaluation:
                 self._evaluate(evaluation_env, self._subscriber.newest() or weights)
                 next_evaluation = (policy.env_steps // interval + 1) * interval
             self._run_episode(env)
         self._stream.close()
-        weights = policy.wait_for(is_final=True)
         if interval:
-            self._evaluate(evaluation_env, weights)
+            self._evaluate(evaluation_env, final)
 
     def policy_name(self) -> str:
         """What to call the policy that acts now: the run and the updates behind it."""
@@ -152,8 +216,8 @@ class Actor:
 
     def _run_episode(self, env: EpisodeLogger) -> None:
         self._streamer.begin(self._episodes)
-        seed = episode_seed(self._record.run.seed, _TRAINING, self._episodes)
-        result = run_episode(env, self._policy, seed, on_step=self._streamer)
+        seed = episode_seed(self._record.run.seed, _TRAINING, self._episodes, self._actor_id)
+        result = run_episode(env, self.policy, seed, on_step=self._streamer)
         self._episodes += 1
         self._successes.append(float(result.success))
         self._metrics.write(
@@ -164,14 +228,18 @@ class Actor:
                 "train/return": result.episode_return,
                 "train/length_steps": result.length,
                 "train/episodes": self._episodes,
+                "train/intervened_share": self.policy.intervened_share,
                 "train/success_rate_20": float(np.mean(self._successes)),
+                "policy/updates": self._policy.updates,
+                "policy/age_s": float(np.mean(self._policy.ages_s)),
+                "policy/lag_updates": float(np.mean(self._policy.lags_updates or [0])),
             }
         )
 
     def _evaluate(self, env: GymAsDmEnv, weights: Weights) -> None:
         wall_s, run = self._session.wall_s(), self._record.run
-        mode = MLPPolicy(self._record.policy_spec, weights.evaluation_policy)
-        policy = ModePolicy(mode, self._read_state)
+        mode = unpack_policy(self._record.policy_spec, weights.evaluation_policy)
+        policy = ModePolicy(mode, self._read)
         seeds = evaluation_seeds(run.seed, run.schedule.evaluation_episodes)
         results = [run_episode(env, policy, seed, on_step=self._check_stop) for seed in seeds]
         self._metrics.write(
@@ -189,11 +257,13 @@ class Actor:
     def _check_stop(self, timestep: dm_env.TimeStep, action: np.ndarray | None) -> None:
         if self._stop:
             raise ActingStopped
+        self._subscriber.newest()  # raises when the replay server is gone: a new session waits
 
 
-def episode_seed(run_seed: int, purpose: int, ordinal: int) -> int:
-    """Seed of an episode; differs between runs, purposes and episodes, and is 2**31 or more."""
-    state = np.random.SeedSequence((run_seed, purpose, ordinal)).generate_state(1, np.uint32)
+def episode_seed(run_seed: int, purpose: int, ordinal: int, actor: int = 0) -> int:
+    """Seed of an episode; differs between runs, purposes, actors and episodes; 2**31 or more."""
+    entropy = (run_seed, purpose, ordinal, actor)
+    state = np.random.SeedSequence(entropy).generate_state(1, np.uint32)
     return FIRST_SEED + int(state[0]) // 2
 
 
@@ -206,12 +276,28 @@ def _mean(results: list[EpisodeResult], field: str) -> float:
     return float(np.mean([float(getattr(result, field)) for result in results]))
 
 
+def act_here(run: Path, actor_id: int, actors: int, address: str, intervene: str) -> NoReturn:
+    """What `serlds actor` does; see there."""
+    skip_jax()
+    run_here(
+        lambda directory, _, stop: act(directory, stop, address, actor_id, actors, intervene), run
+    )
+
+
 def main() -> None:
     """Runs the process."""
     skip_jax()
     parser = argparse.ArgumentParser(description="actor of a run")
     parser.add_argument("--replay", default="", help="host:port of the replay server")
-    run_process(parser, lambda run, options, stop: act(run, stop, options.replay))
+    parser.add_argument("--actor-id", type=int, default=0, help="which of the run's actors")
+    parser.add_argument("--actors", type=int, default=1, help="how many actors the run has")
+    parser.add_argument("--intervene", default="", help="who may take over from the policy")
+    run_process(
+        parser,
+        lambda run, options, stop: act(
+            run, stop, options.replay, options.actor_id, options.actors, options.intervene
+        ),
+    )
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -28,6 +29,7 @@ class ChildProcess:
     Attributes:
         name: What to call it.
         log: Where its output goes.
+        started_s: Monotonic clock at its start.
     """
 
     def __init__(
@@ -49,6 +51,7 @@ class ChildProcess:
         """
         self.name = name
         self.log = log
+        self.started_s = time.monotonic()
         self._start = log.stat().st_size if log.exists() else 0
         with log.open("ab") as output:
             self._process = subprocess.Popen(
@@ -75,10 +78,15 @@ class ChildProcess:
         """It has ended, and not by itself with code 0."""
         return self.exit_code not in (None, 0)
 
+    def ask_to_stop(self) -> None:
+        """Asks it to end."""
+        if self.exit_code is None:
+            self._process.send_signal(signal.SIGTERM)
+
     def stop(self, timeout_s: float) -> bool:
         """Asks it to end, waits, and kills it when it does not; returns whether it ended itself."""
         if self.exit_code is None:
-            self._process.send_signal(signal.SIGTERM)
+            self.ask_to_stop()
             try:
                 self._process.wait(timeout_s)
             except subprocess.TimeoutExpired:
@@ -94,7 +102,7 @@ class ChildProcess:
     def died(self) -> ProcessDiedError:
         """The error that says how it ended and its last words."""
         return ProcessDiedError(
-            f"the {self.name} {self._how_it_ended()}. Its last words ({self.log}):\n"
+            f"the {self.name} {self.how_it_ended()}. Its last words ({self.log}):\n"
             + "\n".join(f"  {line}" for line in self.last_lines())
         )
 
@@ -106,7 +114,8 @@ class ChildProcess:
             text = file.read().decode(errors="replace")
         return [line for line in text.splitlines() if line.strip()][-_LAST_LINES:] or ["(nothing)"]
 
-    def _how_it_ended(self) -> str:
+    def how_it_ended(self) -> str:
+        """How it ended, for a sentence that begins with its name."""
         code = self.exit_code
         if code is None:
             return "does not answer"

@@ -9,44 +9,37 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from .classifier_config import ClassifierConfig
 from .config_checks import require, require_fraction, require_non_negative, require_positive
+from .network_config import EncoderConfig, GripperConfig, NetworkConfig
 
-Activation = Literal["relu", "tanh"]
-Algorithm = Literal["bc", "sac", "rlpd"]
-
-
-@dataclass(frozen=True)
-class NetworkConfig:
-    """A multi-layer perceptron."""
-
-    hidden_dims: tuple[int, ...] = (256, 256)
-    """Units of each hidden layer (SAC, Haarnoja et al. 2018, arXiv:1812.05905, table 1)."""
-    layer_norm: bool = False
-    """LayerNorm before each activation (critics of RLPD, Ball et al. 2023, arXiv:2302.02948)."""
-    activation: Activation = "relu"
-    """Nonlinearity of the hidden layers (SAC, table 1: relu)."""
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "hidden_dims", tuple(self.hidden_dims))
-        require(len(self.hidden_dims) > 0, self, "hidden_dims", "at least one layer")
-        require(min(self.hidden_dims) > 0, self, "hidden_dims", "units of at least 1 per layer")
-        require(self.activation in ("relu", "tanh"), self, "activation", "relu or tanh")
+Algorithm = Literal["bc", "hg-dagger", "sac", "drq", "rlpd", "vice"]
 
 
 @dataclass(frozen=True)
 class BCConfig:
     """Behaviour cloning: supervised learning of the demonstrated action."""
 
-    network: NetworkConfig = NetworkConfig()
+    network: NetworkConfig = field(default_factory=NetworkConfig)
     """The policy network (256 x 2 as SERL's BC, Luo et al. 2024, arXiv:2401.16013)."""
     learning_rate: float = 3e-4
     """Adam's step size (SERL)."""
     distribution: Literal["gaussian", "deterministic"] = "gaussian"
     """gaussian: maximum likelihood of a Gaussian with learned standard deviation (SERL).
     deterministic: mean squared error of a tanh-bounded action."""
+    encoder: EncoderConfig | None = None
+    """Image encoders; None: the agent sees the state alone."""
+    chunk: int = 1
+    """Actions K that are predicted at once, the present one and the next ones (ACT, Zhao et al.
+    2023, arXiv:2304.13705)."""
+    executed: int = 1
+    """Actions of a chunk that are taken before the policy looks again; at most `chunk`."""
 
     def __post_init__(self) -> None:
         require_positive(self, "learning_rate")
+        require(self.chunk >= 1, self, "chunk", "at least 1")
+        within = 1 <= self.executed <= self.chunk
+        require(within, self, "executed", f"1 to chunk ({self.chunk})")
         require(
             self.distribution in ("gaussian", "deterministic"),
             self,
@@ -59,9 +52,9 @@ class BCConfig:
 class SACConfig:
     """Soft actor-critic with an ensemble of critics and a learned temperature."""
 
-    actor: NetworkConfig = NetworkConfig()
+    actor: NetworkConfig = field(default_factory=NetworkConfig)
     """The policy network."""
-    critic: NetworkConfig = NetworkConfig()
+    critic: NetworkConfig = field(default_factory=NetworkConfig)
     """Each critic's network."""
     actor_learning_rate: float = 3e-4
     """Adam's step size for the policy (SAC, table 1)."""
@@ -95,6 +88,10 @@ class SACConfig:
     evaluation_average_rate: float = 1.0
     """Share of the policy that moves into the policy used for evaluation per actor update;
     1.0: evaluate the policy itself (SAC); less: a Polyak average of the last ones."""
+    encoder: EncoderConfig | None = None
+    """Image encoders, trained by the critics' loss (DrQ); None: the agent sees the state alone."""
+    gripper: GripperConfig | None = None
+    """What chooses the grippers' actions; None: the policy does, as it does all others."""
 
     def __post_init__(self) -> None:
         for name in ("actor_learning_rate", "critic_learning_rate", "temperature_learning_rate"):
@@ -157,7 +154,29 @@ class RLPDConfig:
         return round(self.demo_fraction * batch_size)
 
 
-AgentConfig = BCConfig | SACConfig | RLPDConfig
+SERL_CLASSIFIER = ClassifierConfig(label_smoothing=0.2, mixup=1.0, gradient_penalty=10.0)
+"""The classifier of SERL's VICE (Luo et al. 2024, arXiv:2401.16013, released code)."""
+
+
+@dataclass(frozen=True)
+class VICEConfig(RLPDConfig):
+    """VICE: RLPD that is rewarded by a classifier, which learns to tell success meanwhile."""
+
+    classifier: ClassifierConfig = SERL_CLASSIFIER
+    """Tells the last observations of successful demonstrations from what the policy reaches."""
+    reward: Literal["binary", "probability"] = "binary"
+    """binary: 1 where success is more likely than not (SERL); probability: how likely it is."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(self.reward in ("binary", "probability"), self, "reward", "binary or probability")
+        seen = self.sac.encoder.cameras if self.sac.encoder else ()
+        wanted = self.classifier.encoder.cameras if self.classifier.encoder else ()
+        there = set(wanted) <= set(seen)
+        require(there, self, "classifier", f"cameras that the agent sees ({', '.join(seen)})")
+
+
+AgentConfig = BCConfig | SACConfig | RLPDConfig | VICEConfig
 
 
 @dataclass(frozen=True)
@@ -225,7 +244,8 @@ class ReplayConfig:
     online_capacity: int = 1_000_000
     """Online transitions the learner draws from; then the oldest leave (SAC, table 1)."""
     demos_capacity: int = 1_000_000
-    """Transitions of demonstrations; more of them is an error, not a silent wrap."""
+    """Transitions of demonstrations; more of them is an error, not a silent wrap. Transitions in
+    which a person drove a run join them; then the oldest leave."""
 
     def __post_init__(self) -> None:
         require_positive(self, "online_capacity")
@@ -249,7 +269,7 @@ class RunConfig:
     """Everything that decides a run; kept as `config.json` in its directory."""
 
     algorithm: Algorithm
-    """bc, sac or rlpd."""
+    """bc, hg-dagger, sac, drq, rlpd or vice."""
     agent: AgentConfig
     """The algorithm's hyper-parameters."""
     env_id: str
@@ -258,6 +278,9 @@ class RunConfig:
     """Arguments of the task (JSON values)."""
     demos: tuple[str, ...] = ()
     """Dataset directories of the demonstrations."""
+    policies: Literal["one", "per-task", "per-arm"] = "one"
+    """one policy for all; per-task: one for the task and one for its reverse; per-arm: one for
+    each arm. They share the replay."""
     seed: int = 0
     """Seed of the networks, the sampling and the environment."""
     schedule: ScheduleConfig = ScheduleConfig()
@@ -275,12 +298,32 @@ class RunConfig:
             "agent",
             f"a {expected.__name__} for algorithm {self.algorithm!r}",
         )
+        if self.algorithm == "drq":
+            require(self.encoder is not None, self, "agent", "one with image encoders for drq")
         require_non_negative(self, "seed")
+
+    @property
+    def encoder(self) -> EncoderConfig | None:
+        """The agent's image encoders."""
+        return encoder_of(self.agent)
+
+    @property
+    def chunk(self) -> int:
+        """Actions K that the agent learns at once, side by side in a transition's action."""
+        return self.agent.chunk if isinstance(self.agent, BCConfig) else 1
+
+
+def encoder_of(agent: AgentConfig) -> EncoderConfig | None:
+    """The image encoders of an agent; None for one that sees the state alone."""
+    return agent.sac.encoder if isinstance(agent, RLPDConfig) else agent.encoder
 
 
 AGENT_CONFIGS: Mapping[str, type[AgentConfig]] = {
     "bc": BCConfig,
+    "hg-dagger": BCConfig,
     "sac": SACConfig,
+    "drq": SACConfig,
     "rlpd": RLPDConfig,
+    "vice": VICEConfig,
 }
 """The configuration class of each algorithm."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from ..datasets.errors import SerldsError
-from .replay_items import ONLINE_SOURCE
+from .replay_items import actor_of
 from .replay_memory import Batch
 
 _LISTED = 8
@@ -19,7 +19,11 @@ class DivergedError(SerldsError):
 
 
 def check_finite(
-    info: Mapping[str, Any], batch: Batch, update: int, sources: Sequence[str], episodes: str
+    info: Mapping[str, Any],
+    batch: Batch,
+    update: int,
+    sources: Sequence[str],
+    log_of: Callable[[int], str],
 ) -> None:
     """Checks the scalars that an update returned.
 
@@ -28,7 +32,7 @@ def check_finite(
         batch: What the update learned from.
         update: Its number.
         sources: Directories of the demonstrations, by source.
-        episodes: Directory of the online episodes.
+        log_of: Directory of the online episodes of another source.
 
     Raises:
         DivergedError: One is not finite. The message names the episodes and steps of the batch
@@ -46,7 +50,7 @@ def check_finite(
     else:
         what, chosen = "of its batch hold the largest values", np.argsort(-rows)
         advice = "lower the learning rates, or bound the targets (target_bounds)"
-    names = _names(batch, chosen, sources, episodes)
+    names = _names(batch, chosen, sources, log_of)
     raise DivergedError(
         f"update {update}: {values}. These transitions {what}:\n  "
         + "\n  ".join(names)
@@ -56,16 +60,25 @@ def check_finite(
 
 def _magnitudes(batch: Batch) -> np.ndarray:
     """Largest absolute value of each of the U * B transitions; not finite where one is not."""
-    count = batch.origin.step.size
-    columns = [np.abs(np.asarray(field).reshape(count, -1)) for field in batch.transitions]
+    count, transitions = batch.origin.step.size, batch.transitions
+    fields = (
+        transitions.observation.state,
+        transitions.action,
+        transitions.reward,
+        transitions.discount,
+        transitions.next_observation.state,
+    )
+    columns = [np.abs(np.asarray(field).reshape(count, -1)) for field in fields]
     return np.concatenate(columns, axis=1).max(axis=1)
 
 
-def _names(batch: Batch, rows: np.ndarray, sources: Sequence[str], episodes: str) -> list[str]:
+def _names(
+    batch: Batch, rows: np.ndarray, sources: Sequence[str], log_of: Callable[[int], str]
+) -> list[str]:
     names: dict[str, None] = {}  # in order, each once: sampling repeats transitions
     for row in rows:
         source, episode, step = (int(part.ravel()[row]) for part in batch.origin)
-        where = episodes if source == ONLINE_SOURCE else sources[source]
+        where = sources[source] if actor_of(source) is None else log_of(source)
         names[f"{where}: episode {episode}, step {step}"] = None
         if len(names) > _LISTED:
             break

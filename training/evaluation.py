@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
-import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from ..datasets.durable_files import write_durably
 from ..datasets.errors import UsageError
+from ..datasets.intervals import wilson_interval
 from ..datasets.provenance import utc_now_text
 from ..envs.dm_adapter import GymAsDmEnv
 from ..envs.rollout import EpisodeResult, run_episode
@@ -19,9 +21,7 @@ from ..envs.video import Film, write_video
 from .run_directory import RunDirectory
 from .run_policy import load_policy
 
-__all__ = ["EvaluationResult", "evaluate", "load_policy", "wilson_interval"]
-
-_Z_95 = 1.959964
+__all__ = ["EvaluationResult", "evaluate", "evaluate_seeds", "load_policy"]
 
 
 @dataclass(frozen=True)
@@ -119,48 +119,104 @@ def evaluate(
             if progress:
                 progress(len(results), episodes)
     path = directory.evals / f"{name}.json"
-    result = _summarise(results, policy.checkpoint, config.env_id, seed, tuple(files), path)
-    values = {**asdict(result), "episodes": episodes, "env_args": dict(config.env_args)}
-    write_durably(path, (json.dumps(values, indent=2) + "\n").encode())
+    result = _summarise(
+        [result.success for result in results],
+        [result.episode_return for result in results],
+        [result.length for result in results],
+        policy.checkpoint, config.env_id, seed, files, path,
+    )  # fmt: skip
+    _write(result, config.env_args, [seed])
     return result
 
 
-def wilson_interval(successes: int, trials: int) -> tuple[float, float]:
-    """95 % confidence interval of a probability (Wilson 1927, JASA 22:209).
+def evaluate_seeds(
+    run: Path,
+    episodes: int,
+    seeds: Sequence[int],
+    *,
+    checkpoint: str | None = None,
+    video: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> tuple[list[EvaluationResult], EvaluationResult]:
+    """Evaluates on several sets of episodes, and pools them in one more result.
 
     Args:
-        successes: How often it happened.
-        trials: Out of how many, at least 1.
+        run: The run's directory.
+        episodes: How many of each seed.
+        seeds: Of the first episode of each set; the sets share no episode.
+        checkpoint: As for `evaluate`.
+        video: Also write videos, of the first seed's episodes.
+        progress: Called with (done, total) after each episode.
+
+    Returns:
+        The result of each seed, and the one of all their episodes, which is the newest then.
+
+    Raises:
+        UsageError: Two sets share episodes; else as `evaluate`.
     """
-    share, z2 = successes / trials, _Z_95**2
-    centre = (share + z2 / (2 * trials)) / (1 + z2 / trials)
-    spread = share * (1 - share) / trials + z2 / (4 * trials**2)
-    half = _Z_95 * math.sqrt(spread) / (1 + z2 / trials)
-    return max(centre - half, 0.0), min(centre + half, 1.0)
+    for low, high in itertools.pairwise(sorted(seeds)):
+        if high - low < episodes:
+            apart = ", ".join(str(seeds[0] + index * episodes) for index in range(len(seeds)))
+            raise UsageError(
+                f"seeds {low} and {high} share episodes: {episodes} episodes take the seeds {low} "
+                f"to {low + episodes - 1}; give seeds at least that far apart, e.g. {apart}"
+            )
+    results: list[EvaluationResult] = []
+
+    def count(done: int, total: int) -> None:
+        if progress:
+            progress(len(results) * episodes + done, len(seeds) * episodes)
+
+    for seed in seeds:
+        options = {"seed": seed, "checkpoint": checkpoint, "video": video and not results}
+        results.append(evaluate(run, episodes, progress=count, **options))
+    first = results[0]
+    path = Path(first.path).with_name(
+        f"updates-{int(Path(first.checkpoint).name)}-seeds-{'-'.join(map(str, seeds))}.json"
+    )
+    pooled = _summarise(
+        [success for result in results for success in result.successes],
+        [value for result in results for value in result.returns],
+        [length for result in results for length in result.lengths],
+        first.checkpoint, first.env_id, first.seed, first.videos, path,
+    )  # fmt: skip
+    _write(pooled, RunDirectory.open(run).read_record().run.env_args, seeds)
+    return results, pooled
+
+
+def _write(result: EvaluationResult, env_args: Mapping[str, Any], seeds: Sequence[int]) -> None:
+    values = {
+        **asdict(result),
+        "episodes": result.episodes,
+        "env_args": dict(env_args),
+        "seeds": list(seeds),
+    }
+    write_durably(Path(result.path), (json.dumps(values, indent=2) + "\n").encode())
 
 
 def _summarise(
-    results: list[EpisodeResult],
+    successes: Sequence[bool],
+    returns: Sequence[float],
+    lengths: Sequence[int],
     checkpoint: str,
     env_id: str,
     seed: int,
-    videos: tuple[str, ...],
+    videos: Sequence[str],
     path: Path,
 ) -> EvaluationResult:
-    successes = tuple(result.success for result in results)
-    count = len(results)
+    count = len(successes)
     return EvaluationResult(
         checkpoint=checkpoint,
         env_id=env_id,
         seed=seed,
         success_rate=sum(successes) / count,
         success_interval=wilson_interval(sum(successes), count),
-        return_mean=sum(result.episode_return for result in results) / count,
-        length_mean_steps=sum(result.length for result in results) / count,
-        successes=successes,
-        returns=tuple(result.episode_return for result in results),
-        lengths=tuple(result.length for result in results),
-        videos=videos,
+        return_mean=sum(returns) / count,
+        length_mean_steps=sum(lengths) / count,
+        successes=tuple(successes),
+        returns=tuple(returns),
+        lengths=tuple(lengths),
+        videos=tuple(videos),
         created_utc=utc_now_text(),
         path=str(path),
     )

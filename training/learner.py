@@ -8,17 +8,20 @@ import math
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
+from .batch_log import BatchLog
 from .checkpoints import LearnerCounters, find_checkpoint, read_counters, restore_agent
 from .config import RLPDConfig, RunConfig
+from .devices import Devices
 from .learner_replay import LearnerReplay
 from .learning_loop import ONLINE_UPDATES, Info, LearningLoop, Phase
 from .metrics import MetricsLog
-from .process_main import run_process
+from .process_main import run_here, run_process
 from .replay_client import ReplayUnreachableError, wait_for_address
 from .replay_tables import DEMOS, ONLINE, demo_rows, online_rows, online_updates
-from .run_directory import RunDirectory, RunRecord, Session
+from .run_directory import RunDirectory, RunRecord, Session, check_version
+from .session import claim_session
 from .stopping import StopRequest
 from .transition import Transition
 
@@ -43,19 +46,35 @@ def learn(directory: RunDirectory, stop: StopRequest, address: str = "") -> None
     _use_compilation_cache()
     import reverb
 
-    record, session = directory.read_record(), directory.read_session()
     address = address or wait_for_address(directory, stop)
     if stop:
         return
+    record, session = directory.read_record(), directory.read_session()
+    check_version(session)
     client = reverb.Client(address)
     log = MetricsLog(directory.metrics("learner"), directory.tensorboard / "learner")
-    with log as metrics, contextlib.closing(LearnerReplay(client, session)) as replay:
+    devices = Devices.of_this_machine(record.run.schedule.batch_size)
+    with (
+        log as metrics,
+        contextlib.closing(BatchLog(directory.batches, session.episodes)) as batch_log,
+        contextlib.closing(LearnerReplay(client, session, batch_log)) as replay,
+    ):
         replay.fill(stop)
         if stop:
             return
         agent, counters = _begin(directory, record, session, replay)
         loop = LearningLoop(
-            agent, counters, client, replay, directory, record, session, metrics, stop
+            devices.replicate(agent),
+            counters,
+            client,
+            replay,
+            directory,
+            record,
+            session,
+            metrics,
+            batch_log,
+            devices,
+            stop,
         )
         try:
             _run_phases(loop, record.run, stop)
@@ -77,7 +96,13 @@ def _begin(
 
     mean, std = replay.observation_statistics()
     agent: Agent = create_agent(
-        record.run.agent, record.run.seed, mean, std, record.task.action_dim
+        record.run.agent,
+        record.run.seed,
+        mean,
+        std,
+        record.task.action_dim,
+        record.task.image_shapes,
+        record.division,
     )
     if not session.checkpoint:
         return agent, LearnerCounters()
@@ -126,6 +151,16 @@ def _update(agent: Any, batches: Transition) -> tuple[Any, Info]:
     return agent.update_utd(batches)
 
 
+def claim_and_learn(directory: RunDirectory, stop: StopRequest, address: str = "") -> None:
+    """Learns as the only learner of a session of its own; see `claim_session`. Raises as `learn`.
+
+    Args:
+        directory, stop, address: As of `learn`.
+    """
+    claim_session(directory, stop)
+    learn(directory, stop, address)
+
+
 def _use_compilation_cache() -> None:
     """Keeps compiled updates between runs: compiling is most of a short run's start."""
     import jax
@@ -136,11 +171,16 @@ def _use_compilation_cache() -> None:
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
 
+def learn_here(run: Path, address: str) -> NoReturn:
+    """What `serlds learner` does; see there."""
+    run_here(lambda directory, _, stop: claim_and_learn(directory, stop, address), run)
+
+
 def main() -> None:
     """Runs the process."""
     parser = argparse.ArgumentParser(description="learner of a run")
     parser.add_argument("--replay", default="", help="host:port of the replay server")
-    run_process(parser, lambda run, options, stop: learn(run, stop, options.replay))
+    run_process(parser, lambda run, options, stop: claim_and_learn(run, stop, options.replay))
 
 
 if __name__ == "__main__":

@@ -5,14 +5,18 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .batch_log import BatchLog
+from .interventions import Interventions
 from .replay_client import FLUSH_TIMEOUT_S, ReplayUnreachableError, inserted, table_infos
+from .replay_items import ONLINE_SOURCE, Origin, Rows
 from .replay_memory import Batch, ReplayMemory, draw_batch
 from .replay_receiver import TableReceiver
-from .replay_tables import DEMOS, ONLINE
+from .replay_tables import DEMOS, MOST_ACTORS, ONLINE
 from .run_directory import Session
 from .stopping import StopRequest
 
@@ -25,26 +29,35 @@ _WAIT_S = 0.05
 class LearnerReplay:
     """Takes transitions from the tables `demos` and `online` into memory and draws batches.
 
+    Online transitions in which a person drove join the demonstrations, too (HIL-SERL, Luo et al.
+    2024, arXiv:2410.21845, section III-D).
+
     Attributes:
         env_steps: Online environment steps that have arrived, over all sessions.
+        received: (MOST_ACTORS,) int64, those that have arrived in this session, by actor.
     """
 
-    def __init__(self, client: reverb.Client, session: Session) -> None:
-        """Begins to take; call `close` at the end."""
+    def __init__(self, client: reverb.Client, session: Session, batch_log: BatchLog) -> None:
+        """Begins to take, and to log what it takes and draws; call `close` at the end."""
         # Before the receivers start: what waits in the tables now is what `fill` waits for.
         self._found = table_infos(client)
         capacity, layout = session.replay.capacity, session.replay.layout
         self.env_steps = session.env_steps
+        self.received = np.zeros(MOST_ACTORS, np.int64)
+        self._log = batch_log
         self._client = client
         self._layout = layout
+        self._drawer = ThreadPoolExecutor(1, "draw-ahead")
+        self._ahead: tuple[tuple[Mapping[str, int], int, tuple[int, int]], Future[Batch]] | None
+        self._ahead = None
         self._receivers = {
-            table: TableReceiver(client.server_address, table, layout.width)
-            for table in (DEMOS, ONLINE)
+            table: TableReceiver(client.server_address, table, layout) for table in (DEMOS, ONLINE)
         }
         self._memories = {
-            DEMOS: ReplayMemory(capacity.demos_capacity, layout.width),
-            ONLINE: ReplayMemory(capacity.online_capacity, layout.width),
+            DEMOS: ReplayMemory(capacity.demos_capacity, layout),
+            ONLINE: ReplayMemory(capacity.online_capacity, layout),
         }
+        self._interventions = Interventions(layout)
 
     def size(self, table: str) -> int:
         """Transitions of a table that can be drawn."""
@@ -59,7 +72,7 @@ class LearnerReplay:
         for table, receiver in self._receivers.items():
             waiting, arrived_s = self._found[table].current_size, time.monotonic()
             while receiver.items < waiting and not stop:
-                if self._take(table, _WAIT_S):
+                if len(self._take(table, _WAIT_S)):
                     arrived_s = time.monotonic()
                 elif time.monotonic() - arrived_s > FLUSH_TIMEOUT_S:
                     raise ReplayUnreachableError(
@@ -73,12 +86,14 @@ class LearnerReplay:
         Raises:
             ReplayUnreachableError: The replay server cannot be read any more.
         """
-        count = self._take(ONLINE, timeout_s)
-        self.env_steps += count
-        return count
+        sources = self._take(ONLINE, timeout_s)
+        actors, counts = np.unique(ONLINE_SOURCE - sources, return_counts=True)
+        self.received[actors] += counts
+        self.env_steps += len(sources)
+        return len(sources)
 
     def write_off_lost(self) -> int:
-        """Counts online transitions that left the server but never arrived as having arrived.
+        """Counts online items that left the server but never arrived as having arrived.
 
         To be called when nothing has come for long: Reverb may lose what is under way when a
         connection breaks, and the learner would wait for it for ever.
@@ -108,25 +123,71 @@ class LearnerReplay:
 
         Zeros and ones where there are no demonstrations.
         """
-        observations = np.asarray(self._layout.unpack(self._memories[DEMOS].rows).observation)
-        if not len(observations):
+        states = np.asarray(
+            self._layout.unpack(self._memories[DEMOS].transitions).observation.state
+        )
+        if not len(states):
             shape = (self._layout.observation_dim,)
             return np.zeros(shape, np.float32), np.ones(shape, np.float32)
-        mean = observations.mean(axis=0, dtype=np.float64)
-        std = observations.std(axis=0, dtype=np.float64)
+        mean = states.mean(axis=0, dtype=np.float64)
+        std = states.std(axis=0, dtype=np.float64)
         return np.asarray(mean, np.float32), np.asarray(std, np.float32)
 
-    def draw(self, rows: Mapping[str, int], minibatches: int, rng: np.random.Generator) -> Batch:
-        """Minibatches (U, B, ...) with exactly so many rows of each table, in the given order."""
-        return draw_batch(self._memories, rows, minibatches, self._layout, rng)
+    def draw(self, rows: Mapping[str, int], minibatches: int, key: tuple[int, int]) -> Batch:
+        """Minibatches (U, B, ...) with exactly so many rows of each table, in the given order.
+
+        The same key gives the same transitions from the same content. A batch that was begun by
+        `draw_ahead` holds what there was then.
+
+        Args:
+            rows: Rows of each minibatch, by table.
+            minibatches: U.
+            key: Seed of the run and updates before this one.
+        """
+        ahead, self._ahead = self._ahead, None
+        if ahead is not None:
+            asked, batch = ahead
+            found = batch.result()  # also one for nobody: it must not go on beside the next
+            if asked == (rows, minibatches, key):
+                return found
+        return self._draw(rows, minibatches, key)
+
+    def draw_ahead(self, rows: Mapping[str, int], minibatches: int, key: tuple[int, int]) -> None:
+        """Begins to draw the next batch in a thread, from what has been taken until now."""
+        self._settle()
+        drawing = self._drawer.submit(self._draw, rows, minibatches, key)
+        self._ahead = (rows, minibatches, key), drawing
 
     def close(self) -> None:
         """Ends taking."""
+        self._drawer.shutdown()
         for receiver in self._receivers.values():
             receiver.close()
 
-    def _take(self, table: str, timeout_s: float) -> int:
+    def _draw(self, rows: Mapping[str, int], minibatches: int, key: tuple[int, int]) -> Batch:
+        self._log.drawn(key[1], minibatches, rows)
+        rng = np.random.default_rng(key)
+        return draw_batch(self._memories, rows, minibatches, self._layout, rng)
+
+    def _settle(self) -> None:
+        """Waits for the batch that is being drawn: nothing may be added meanwhile."""
+        if self._ahead is not None:
+            wait([self._ahead[1]])
+
+    def _take(self, table: str, timeout_s: float) -> np.ndarray:
+        """Takes what has arrived; returns the source of each transition of it, (n,) int64."""
         arrived = self._receivers[table].take(timeout_s)
+        if not arrived:
+            return np.zeros(0, np.int64)
+        self._settle()
+        origin = self._add(table, arrived)
+        if table == ONLINE and (driven := self._interventions.among(arrived)):
+            self._add(DEMOS, driven)
+        return origin.source[origin.step >= 0]
+
+    def _add(self, table: str, arrived: list[Rows]) -> Origin:
         for rows in arrived:
             self._memories[table].add(rows)
-        return sum(map(len, arrived))
+        origin = self._layout.origin(np.concatenate([rows.packed for rows in arrived]))
+        self._log.arrived(table, origin)
+        return origin

@@ -19,16 +19,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .batch_log import BatchLog
 from .checkpoints import LearnerCounters, save_checkpoint
+from .devices import Devices
 from .divergence import check_finite
 from .learner_replay import LearnerReplay
 from .metrics import ENV_STEPS, LOSS_PREFIX, WALL_S, MetricsLog
+from .replay_items import ONLINE_SOURCE
 from .replay_memory import Batch
 from .replay_tables import DEMOS, ONLINE, updates_paid_for
 from .run_directory import RunDirectory, RunRecord, Session
 from .stopping import StopRequest
 from .transition import Transition
-from .weights import WeightsPublisher
+from .weights import WeightsPublisher, run_identity
 
 if TYPE_CHECKING:
     import reverb
@@ -78,6 +81,8 @@ class LearningLoop:
         record: RunRecord,
         session: Session,
         metrics: MetricsLog,
+        batch_log: BatchLog,
+        devices: Devices,
         stop: StopRequest,
     ) -> None:
         """Takes over an agent and where it stands.
@@ -91,6 +96,8 @@ class LearningLoop:
             record: Its record.
             session: Its present session.
             metrics: Where to write metrics.
+            batch_log: What `replay` writes; made durable with each checkpoint.
+            devices: Where the agent is.
             stop: Ends the phase in progress.
         """
         self.agent = agent
@@ -100,10 +107,10 @@ class LearningLoop:
         self._record = record
         self._session = session
         self._metrics = metrics
+        self._batch_log = batch_log
+        self._devices = devices
         self._stop = stop
-        self._publisher = WeightsPublisher(client, stop)
-        # Another stream of numbers for each start: a resumed run does not draw the same again.
-        self._rng = np.random.default_rng((record.run.seed, counters.updates))
+        self._publisher = WeightsPublisher(client, stop, run_identity(record))
         self._published_updates = -1
         self._unchecked: tuple[Info, Batch] | None = None
         self._info: Info = {}
@@ -122,11 +129,11 @@ class LearningLoop:
         while self._done(phase) < phase.target and not self._stop:
             if phase.counter == ONLINE_UPDATES and not self._wait_for_steps():
                 break
-            self._update(phase, self._replay.draw(phase.rows, phase.minibatches, self._rng))
+            self._update(phase, self._replay.draw(*self._request(phase)))
         self._check_last()
 
-    def publish(self, is_final: bool = False) -> None:
-        """Publishes the policy as it is now."""
+    def publish(self, is_final: bool = False, is_starved: bool = False) -> None:
+        """Publishes the policy as it is now, and how far the learner is."""
         schedule = self._record.run.schedule
         online = self.counters.online_updates
         self._publisher.publish(
@@ -135,11 +142,15 @@ class LearningLoop:
             updates=self.counters.updates,
             learned_steps=schedule.start_training_steps + online * schedule.env_steps_per_update,
             is_final=is_final,
+            env_steps=self._replay.env_steps,
+            received=self._replay.received,
+            is_starved=is_starved,
         )
         self._published_updates = self.counters.updates
 
     def save(self) -> None:
-        """Writes a checkpoint."""
+        """Writes a checkpoint, and before it what its updates learned from."""
+        self._batch_log.sync()
         save_checkpoint(
             self._directory.checkpoints,
             self.agent,
@@ -173,10 +184,11 @@ class LearningLoop:
         self._measured_s, self._measured_updates = now_s, critic_updates
 
     def _update(self, phase: Phase, batch: Batch) -> None:
-        self.agent, info = phase.update(self.agent, batch.transitions)
+        self.agent, info = phase.update(self.agent, self._devices.split(batch.transitions))
         counted = {phase.counter: self._done(phase) + phase.stride}
         self.counters = dataclasses.replace(self.counters, **counted)
-        # The update is still being computed: look at the one before, so that nothing waits.
+        # The update is still being computed: draw the next batch and look at the update before.
+        self._draw_ahead(phase)
         self._check_last()
         self._unchecked = info, batch
         schedule, updates = self._record.run.schedule, self.counters.updates
@@ -190,6 +202,24 @@ class LearningLoop:
             self._check_last()
             self.save()
 
+    def _request(self, phase: Phase) -> tuple[dict[str, int], int, tuple[int, int]]:
+        """What to draw for the next update: by its number alone, so that a resumed run, given the
+        same replay, draws what an uninterrupted one would have."""
+        return phase.rows, phase.minibatches, (self._record.run.seed, self.counters.updates)
+
+    def _draw_ahead(self, phase: Phase) -> None:
+        """Begins to draw the next update's batch when it is certain to be made.
+
+        Online it so holds at least the steps that pay for it, and all that had arrived by now.
+        """
+        if self._stop or self._done(phase) >= phase.target:
+            return
+        if phase.counter == ONLINE_UPDATES:
+            self._replay.receive()
+            if not self._is_paid_for():
+                return
+        self._replay.draw_ahead(*self._request(phase))
+
     def _wait_for_steps(self) -> bool:
         """Waits for the environment steps of the next update; False when asked to stop."""
         self._replay.receive()
@@ -201,14 +231,18 @@ class LearningLoop:
         if self._published_updates != self.counters.updates:
             self.publish()
         while not self._stop:
-            if self._replay.receive(_WAIT_S) and self._is_paid_for():
-                self._starved_s += time.monotonic() - start_s
-                return True
+            if self._replay.receive(_WAIT_S):
+                if self._is_paid_for():
+                    self._starved_s += time.monotonic() - start_s
+                    return True
+                self.publish()  # what has arrived, so that the actors know what is still missing
             if time.monotonic() - noticed_s >= STARVATION_NOTICE_S:
                 noticed_s = time.monotonic()
                 self._report_starvation()
                 if self._replay.write_off_lost() and self._is_paid_for():
                     return True
+                # Actors that believed that enough was under way act on.
+                self.publish(is_starved=True)
         return False
 
     def _is_paid_for(self) -> bool:
@@ -219,7 +253,8 @@ class LearningLoop:
         target = self._record.run.schedule.env_steps
         print(
             f"learner: update {self.counters.updates} waits for the actor: table {ONLINE!r} gave "
-            f"{self._replay.env_steps} of {target} environment steps so far",
+            f"{self._replay.env_steps} of {target} environment steps so far, and the next update "
+            f"needs more; see {self._directory.log('actor')} for what the actor does",
             file=sys.stderr,
             flush=True,
         )
@@ -232,8 +267,10 @@ class LearningLoop:
         self._unchecked = None
         self._info = {name: np.asarray(value) for name, value in info.items()}
         sources = [dataset.path for dataset in self._record.datasets]
-        episodes = str(self._directory.episodes)
-        check_finite(self._info, batch, self.counters.updates, sources, episodes)
+        check_finite(self._info, batch, self.counters.updates, sources, self._log_of)
+
+    def _log_of(self, source: int) -> str:
+        return str(self._directory.episodes_of(ONLINE_SOURCE - source))
 
     def _done(self, phase: Phase) -> int:
         return int(getattr(self.counters, phase.counter))

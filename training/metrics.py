@@ -25,8 +25,12 @@ METRICS: Mapping[str, str] = {
     "train/success": "1 or 0: the online episode achieved the task, with exploration",
     "train/return": "sum of rewards of the online episode",
     "train/length_steps": "environment steps of the online episode",
-    "train/episodes": "online episodes so far",
-    "train/success_rate_20": "share of the last 20 online episodes that achieved the task",
+    "train/episodes": "online episodes of this actor so far",
+    "train/success_rate_20": "share of this actor's last 20 online episodes that achieved the task",
+    "policy/updates": "updates behind the policy that acted at the end of the episode",
+    "policy/age_s": "mean s from the policy's arrival to its actions in the episode",
+    "policy/lag_updates": "mean updates by which each publication that came in the episode was "
+    "ahead of the policy that had acted until then",
     "eval/success_rate": "share of the evaluation's episodes that achieved the task",
     "eval/return": "mean over the evaluation's episodes of the sum of rewards",
     "eval/length_steps": "mean environment steps of the evaluation's episodes",
@@ -39,6 +43,7 @@ METRICS: Mapping[str, str] = {
     "learner/starved_s": "s that the learner has waited for online data so far",
     "replay/demos": "transitions in the table `demos`",
     "replay/online": "transitions in the table `online`",
+    "train/intervened_share": "share of the online episode's steps that a human drove",
 }
 """Unit and meaning of every metric; `loss/<name>` are the scalars an agent's update returns."""
 
@@ -97,16 +102,19 @@ class MetricsLog:
 
 
 class MetricsTail:
-    """Reads the lines that a metrics file has grown by."""
+    """Reads the lines that a metrics file has grown by.
 
-    def __init__(self, path: Path) -> None:
-        """Begins at the start of `path`, which need not exist yet."""
+    Attributes:
+        offset: Byte where the next line starts.
+    """
+
+    def __init__(self, path: Path, offset: int = 0) -> None:
+        """Begins at byte `offset`, where a line starts, of `path`, which need not exist yet."""
         self._path = path
-        self._offset = 0
-        self._lines_read = 0
+        self.offset = offset
 
-    def read(self) -> list[Line]:
-        """The whole lines since the last call, in order.
+    def read(self, max_bytes: int = -1) -> list[Line]:
+        """The whole lines since the last call, in order; all of them, or those in `max_bytes`.
 
         A last line without its end, which a kill may leave, is not read.
 
@@ -116,14 +124,23 @@ class MetricsTail:
         if not self._path.is_file():
             return []
         with self._path.open("rb") as file:
-            file.seek(self._offset)
-            whole, newline, _ = file.read().rpartition(b"\n")
-        self._offset += len(whole) + len(newline)
-        lines = []
-        for text in whole.splitlines():
-            self._lines_read += 1
-            lines.append(_parse(text, self._path, self._lines_read))
+            file.seek(self.offset)
+            whole, newline, _ = file.read(max_bytes).rpartition(b"\n")
+        lines = [self._parse(text, number) for number, text in enumerate(whole.splitlines())]
+        self.offset += len(whole) + len(newline)
         return lines
+
+    def _parse(self, text: bytes, number: int) -> Line:
+        try:
+            values: Any = json.loads(text)
+            if isinstance(values, dict):
+                return values
+            found = f"expected an object, found {text[:80]!r}"
+        except ValueError as error:
+            found = f"not JSON: {error}"
+        with self._path.open("rb") as file:
+            number += file.read(self.offset).count(b"\n") + 1
+        raise DamagedDatasetError(f"{self._path}, line {number}: {found}")
 
 
 def read_metrics(path: Path) -> list[Line]:
@@ -155,13 +172,3 @@ def _compact(value: float) -> float | int | None:
     if not math.isfinite(value):
         return None  # JSON has no other number for it
     return int(value) if value.is_integer() else float(f"{value:.7g}")
-
-
-def _parse(text: bytes, path: Path, number: int) -> Line:
-    try:
-        values: Any = json.loads(text)
-    except ValueError as error:
-        raise DamagedDatasetError(f"{path}, line {number}: not JSON: {error}") from error
-    if not isinstance(values, dict):
-        raise DamagedDatasetError(f"{path}, line {number}: expected an object, found {text[:80]!r}")
-    return values

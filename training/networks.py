@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from ..envs.policy_forward import LAYER_NORM_EPSILON
 from .config import NetworkConfig
-from .policy import LAYER_NORM_EPSILON, Distribution
+from .policy import Distribution
 
 Params = dict[str, Any]
 
@@ -17,10 +18,19 @@ _KERNEL_INIT = nn.initializers.xavier_uniform()
 _ACTIVATIONS = {"relu": nn.relu, "tanh": nn.tanh}
 
 
-class PolicyNetwork(nn.Module):
-    """Observation -> mean and log standard deviation of the action before bounding.
+class View(NamedTuple):
+    """What a network sees of observations."""
 
-    Its arrays are those of `PolicySpec.layout`, so that `MLPPolicy` runs it in NumPy.
+    state: jax.Array
+    """(..., S) normalised."""
+    features: jax.Array
+    """(..., F) of the images; (0,) where there are none."""
+
+
+class PolicyNetwork(nn.Module):
+    """View -> mean and log standard deviation of the action before bounding.
+
+    Its arrays are those of `PolicySpec.layout`, so that `PackedPolicy` runs it in NumPy.
     """
 
     network: NetworkConfig
@@ -28,11 +38,12 @@ class PolicyNetwork(nn.Module):
     distribution: Distribution
     log_std_bounds: tuple[float, float] = (-20.0, 2.0)
     initial_log_std: float = 0.0
+    proprio_features: int = 0
 
     @nn.compact
-    def __call__(self, observation: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """(..., S) -> mean (..., A), log_std (..., A); log_std is zeros when deterministic."""
-        x = hidden_layers(self.network, observation)
+    def __call__(self, view: View) -> tuple[jax.Array, jax.Array]:
+        """A view -> mean (..., A), log_std (..., A); log_std is zeros when deterministic."""
+        x = hidden_layers(self.network, joined(view, self.proprio_features))
         mean = nn.Dense(self.action_dim, kernel_init=_KERNEL_INIT, name="mean")(x)
         if self.distribution == "deterministic":
             return mean, jnp.zeros_like(mean)
@@ -46,15 +57,45 @@ class PolicyNetwork(nn.Module):
 
 
 class Critic(nn.Module):
-    """Observation and action -> value."""
+    """View and action -> value."""
 
     network: NetworkConfig
+    proprio_features: int = 0
 
     @nn.compact
-    def __call__(self, observation: jax.Array, action: jax.Array) -> jax.Array:
-        """(..., S), (..., A) -> (...)."""
-        x = hidden_layers(self.network, jnp.concatenate([observation, action], axis=-1))
+    def __call__(self, view: View, action: jax.Array) -> jax.Array:
+        """A view and an action (..., A) -> (...)."""
+        seen = joined(view, self.proprio_features)
+        x = hidden_layers(self.network, jnp.concatenate([seen, action], axis=-1))
         return nn.Dense(1, kernel_init=_KERNEL_INIT, name="value")(x).squeeze(-1)
+
+
+class GripperNetwork(nn.Module):
+    """View -> value of each joint command of the grippers."""
+
+    network: NetworkConfig
+    commands: int
+    proprio_features: int = 0
+
+    @nn.compact
+    def __call__(self, view: View) -> jax.Array:
+        """A view -> (..., commands)."""
+        x = hidden_layers(self.network, joined(view, self.proprio_features))
+        return nn.Dense(self.commands, kernel_init=_KERNEL_INIT, name="values")(x)
+
+
+def joined(view: View, proprio_features: int) -> jax.Array:
+    """Image features and state side by side, inside the module that calls: (..., F + S).
+
+    Args:
+        view: What the network sees.
+        proprio_features: Units of a layer that the state passes first, as in SERL; 0: none.
+    """
+    state, features = view
+    if proprio_features:
+        state = nn.Dense(proprio_features, kernel_init=_KERNEL_INIT, name="proprio")(state)
+        state = nn.tanh(nn.LayerNorm(epsilon=LAYER_NORM_EPSILON, name="proprio_norm")(state))
+    return state if features.shape[-1] == 0 else jnp.concatenate([features, state], axis=-1)
 
 
 def hidden_layers(network: NetworkConfig, x: jax.Array) -> jax.Array:
@@ -68,28 +109,23 @@ def hidden_layers(network: NetworkConfig, x: jax.Array) -> jax.Array:
 
 
 def init_critics(
-    network: NetworkConfig, size: int, rng: jax.Array, observation: jax.Array, action: jax.Array
+    critic: Critic, size: int, rng: jax.Array, view: View, action: jax.Array
 ) -> Params:
     """Parameters of `size` independent critics, stacked along a leading axis E."""
-    critic = Critic(network)
-    return jax.vmap(lambda key: critic.init(key, observation, action)["params"])(
-        jax.random.split(rng, size)
-    )
+    keys = jax.random.split(rng, size)
+    return jax.vmap(lambda key: critic.init(key, view, action)["params"])(keys)
 
 
-def critic_values(
-    network: NetworkConfig, params: Params, observation: jax.Array, action: jax.Array
-) -> jax.Array:
+def critic_values(critic: Critic, params: Params, view: View, action: jax.Array) -> jax.Array:
     """Values by every critic of an ensemble.
 
     Args:
-        network: The critics' architecture.
+        critic: The critics' architecture.
         params: Stacked parameters, leading axis E.
-        observation: (B, S).
+        view: Of B observations.
         action: (B, A).
 
     Returns:
         (E, B).
     """
-    critic = Critic(network)
-    return jax.vmap(lambda p: critic.apply({"params": p}, observation, action))(params)
+    return jax.vmap(lambda p: critic.apply({"params": p}, view, action))(params)

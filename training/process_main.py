@@ -10,12 +10,14 @@ import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from ..datasets.errors import SerldsError
 from .run_directory import RunDirectory
 from .stopping import StopRequest
 
+BUG = 70
+"""Exit code after an exception that nobody foresaw (EX_SOFTWARE of sysexits.h)."""
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 Main = Callable[[RunDirectory, argparse.Namespace, StopRequest], None]
@@ -33,7 +35,7 @@ def run_process(parser: argparse.ArgumentParser, main: Main) -> None:
     """Parses the command line, runs `main` and exits.
 
     The exit code is 0 also when the process was asked to stop and did; the code of a SerldsError,
-    whose message goes to standard error, otherwise.
+    whose message goes to standard error; 70 after any other exception.
 
     Args:
         parser: With the options of this process; RUN and --supervised are added here.
@@ -54,6 +56,13 @@ def run_process(parser: argparse.ArgumentParser, main: Main) -> None:
     _exit(_run(main, options, stop))
 
 
+def run_here(main: Main, run: Path, **options: Any) -> NoReturn:
+    """Runs `main` as this process, without a supervisor; exits as `run_process`."""
+    stop = StopRequest()
+    stop.listen_to_signals()
+    _exit(_run(main, argparse.Namespace(run=run, **options), stop))
+
+
 def _run(main: Main, options: argparse.Namespace, stop: StopRequest) -> int:
     try:
         main(RunDirectory.open(options.run), options, stop)
@@ -65,6 +74,7 @@ def _run(main: Main, options: argparse.Namespace, stop: StopRequest) -> int:
             print(f"error: the disk is full: {error}; free some and resume", file=sys.stderr)
         else:
             traceback.print_exc()
+            return BUG
         return 1
     return 0
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ..datasets.errors import SerldsError
@@ -15,12 +17,15 @@ if TYPE_CHECKING:
 CONNECT_TIMEOUT_S = 120.0
 ANSWER_TIMEOUT_S = 10
 FLUSH_TIMEOUT_S = 30.0
+FLOOD_NOTICE_S = 5.0
 _FLUSH_SLICE_MS = 500
 _POLL_S = 0.05
 
 
 class ReplayUnreachableError(SerldsError):
-    """The replay server does not answer."""
+    """The replay server does not answer; who meets it may be started again."""
+
+    exit_code = 75  # EX_TEMPFAIL of sysexits.h
 
 
 def wait_for_address(
@@ -60,13 +65,37 @@ def table_infos(client: reverb.Client) -> dict[str, reverb.reverb_types.TableInf
         ) from error
 
 
-def flush(writer: reverb.TrajectoryWriter, what: str, stop: StopRequest | None = None) -> None:
+def flood_notice(client: reverb.Client, table: str) -> str:
+    """Why a table takes nothing more, when it is full; empty when it has room.
+
+    Raises:
+        ReplayUnreachableError: The server does not answer.
+    """
+    info = table_infos(client)[table]
+    if info.current_size < info.max_size:
+        return ""
+    return (
+        f"table {table!r} of the replay server at {client.server_address} is full: the learner has "
+        f"not taken {info.current_size} items. It may still be compiling or have ended (see "
+        f"logs/learner.log); this goes on when it takes them"
+    )
+
+
+def flush(
+    writer: reverb.TrajectoryWriter,
+    what: str,
+    stop: StopRequest | None = None,
+    is_flooded: Callable[[], str] = str,
+) -> None:
     """Waits until the server has confirmed all that was written.
+
+    A table that is full is waited for as long as it takes, and reported now and then.
 
     Args:
         writer: Its stream.
         what: What was written, for the error.
         stop: Ends the wait early where the server does not answer.
+        is_flooded: Says why the server can take nothing more at present; empty: it could.
 
     Raises:
         ReplayUnreachableError: The server did not confirm within FLUSH_TIMEOUT_S, or the stop came.
@@ -74,14 +103,22 @@ def flush(writer: reverb.TrajectoryWriter, what: str, stop: StopRequest | None =
     import reverb
 
     deadline_s = time.monotonic() + FLUSH_TIMEOUT_S
+    noticed_s = time.monotonic()
     while True:
         try:
             return writer.flush(timeout_ms=_FLUSH_SLICE_MS)
         except reverb.DeadlineExceededError as error:
+            if not stop and time.monotonic() - noticed_s > FLOOD_NOTICE_S:
+                noticed_s = time.monotonic()
+                if notice := is_flooded():
+                    deadline_s = noticed_s + FLUSH_TIMEOUT_S
+                    print(f"warning: {notice}", file=sys.stderr, flush=True)
             if stop or time.monotonic() > deadline_s:
                 raise ReplayUnreachableError(
                     f"the replay server does not take {what}: {error}"
                 ) from error
+        except ReplayUnreachableError:
+            raise
         except Exception as error:  # reverb raises by the kind of failure
             raise ReplayUnreachableError(
                 f"the replay server does not take {what}: {error}"

@@ -11,10 +11,9 @@ import threading
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from .replay_client import ReplayUnreachableError
-from .replay_tables import ROWS
+from .replay_items import ItemLayout, Rows
+from .replay_tables import item_columns
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -31,31 +30,31 @@ class TableReceiver:
         items: How many items were handed out so far.
     """
 
-    def __init__(self, address: str, table: str, width: int) -> None:
+    def __init__(self, address: str, table: str, layout: ItemLayout) -> None:
         """Starts taking.
 
         Args:
             address: `host:port` of the replay server.
             table: Name of the table.
-            width: Length W of a packed row.
+            layout: The layout of its rows.
         """
         self.items = 0
         self._table = table
         self._address = address
-        self._width = width
-        self._queue: queue.SimpleQueue[np.ndarray] = queue.SimpleQueue()
+        self._layout = layout
+        self._queue: queue.SimpleQueue[Rows] = queue.SimpleQueue()
         self._stop = threading.Event()
         self._error: Exception | None = None
         self._thread = threading.Thread(target=self._run, name=f"receive-{table}", daemon=True)
         self._thread.start()
 
-    def take(self, timeout_s: float = 0.0) -> list[np.ndarray]:
-        """The rows (n, W) of every item that has arrived since; empty when there are none in time.
+    def take(self, timeout_s: float = 0.0) -> list[Rows]:
+        """The rows of every item that has arrived since; empty when there are none in time.
 
         Raises:
             ReplayUnreachableError: The replay server cannot be read any more.
         """
-        taken: list[np.ndarray] = []
+        taken: list[Rows] = []
         try:
             taken.append(self._queue.get(block=timeout_s > 0, timeout=timeout_s))
             while True:
@@ -82,24 +81,28 @@ class TableReceiver:
         except Exception as error:
             self._error = error
 
-    def _read(self) -> Iterator[np.ndarray]:
-        dataset = _reader(self._address, self._table, self._width)
+    def _read(self) -> Iterator[Rows]:
+        dataset = _reader(self._address, self._table, self._layout)
+        cameras = [camera.name for camera in self._layout.cameras]
         while not self._stop.is_set():
-            for rows in dataset.as_numpy_iterator():
-                yield rows[0]
+            for packed, *frames in dataset.as_numpy_iterator():
+                by_camera = zip(cameras, (one[0] for one in frames), strict=True)
+                yield Rows(packed[0], dict(by_camera))
                 if self._stop.is_set():
                     return
 
 
-def _reader(address: str, table: str, width: int) -> tf.data.Dataset:
+def _reader(address: str, table: str, layout: ItemLayout) -> tf.data.Dataset:
+    """Items as tuples of their columns, in the order of `item_columns`."""
     import reverb
     import tensorflow as tf
 
+    columns = item_columns(layout)
     dataset = reverb.TrajectoryDataset(
         address,
         table,
-        dtypes={ROWS: tf.float32},
-        shapes={ROWS: tf.TensorShape((1, None, width))},
+        dtypes={name: tf.as_dtype(dtype) for name, (_, dtype) in columns.items()},
+        shapes={name: tf.TensorShape(shape) for name, (shape, _) in columns.items()},
         max_in_flight_samples_per_worker=_ITEMS_PER_REQUEST,
         num_workers_per_iterator=1,  # more would change the order
         rate_limiter_timeout_ms=_READ_LIMIT_MS,
@@ -108,5 +111,6 @@ def _reader(address: str, table: str, width: int) -> tf.data.Dataset:
     options.autotune.enabled = False
     options.threading.private_threadpool_size = 1
     options.threading.max_intra_op_parallelism = 1
-    # Each tensor that crosses into Python costs 25 us: leave all but the rows behind.
-    return dataset.map(lambda sample: sample.data[ROWS]).with_options(options)
+    # Each tensor that crosses into Python costs 25 us: leave all but the columns behind.
+    taken = dataset.map(lambda sample: tuple(sample.data[name] for name in columns))
+    return taken.with_options(options)

@@ -2,7 +2,8 @@
 
 Reverb has neither authentication nor encryption and always listens on every network interface. The
 server's listening sockets are therefore bound to the loopback device as soon as they exist, so that
-other machines cannot connect; a learner or actor elsewhere comes through an SSH tunnel.
+other machines cannot connect; a learner or actor elsewhere comes through an SSH tunnel. Only where
+another host than loopback is asked for are they left as they are, with a warning.
 
 Reverb also starts without complaint on a port that another Reverb server listens on (SO_REUSEPORT);
 the two would then share the connections. A port is therefore tried with an ordinary socket first.
@@ -16,16 +17,18 @@ import socket
 import sys
 import tempfile
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
 
 import psutil
 
 from ..datasets.durable_files import write_durably
 from ..datasets.errors import UsageError
-from .process_main import run_process, skip_jax
+from .process_main import run_here, run_process, skip_jax
 from .replay_loader import fill_tables
 from .replay_tables import ReplayPlan, make_tables
-from .run_directory import RunDirectory
+from .run_directory import RunDirectory, RunRecord, Session
+from .session import begin_session, is_to_be_renewed
 from .stopping import StopRequest
 
 if TYPE_CHECKING:
@@ -56,12 +59,13 @@ def choose_port(port: int = 0) -> int:
         return int(probe.getsockname()[1])
 
 
-def start_server(plan: ReplayPlan, port: int) -> reverb.Server:
-    """Starts a replay server that only this machine can reach; call its `stop()` at the end.
+def start_server(plan: ReplayPlan, port: int, host: str = HOST) -> reverb.Server:
+    """Starts a replay server; call its `stop()` at the end.
 
     Args:
         plan: What decides the tables.
         port: The port to listen on, from `choose_port`.
+        host: Loopback, so that only this machine can reach it; or how other machines call this one.
 
     Raises:
         UsageError: Another process listens on the port.
@@ -76,7 +80,8 @@ def start_server(plan: ReplayPlan, port: int) -> reverb.Server:
     try:
         for listener in _own_listeners(port):
             with listener:
-                _bind_to_loopback(listener)
+                if host == HOST:
+                    _bind_to_loopback(listener)
         _check_alone(port)
     except BaseException:
         server.stop()
@@ -84,19 +89,58 @@ def start_server(plan: ReplayPlan, port: int) -> reverb.Server:
     return server
 
 
-def serve(directory: RunDirectory, port: int, stop: StopRequest) -> None:
-    """Fills the tables of the run's present session from RLDS and serves them until the stop."""
+def serve(directory: RunDirectory, port: int, stop: StopRequest, host: str = HOST) -> None:
+    """Serves session after session of the run until the stop.
+
+    A session begins with tables filled from RLDS and ends when another learner asks for its own.
+
+    Args:
+        directory: The run.
+        port: The port to listen on, from `choose_port`.
+        stop: Ends serving.
+        host: Loopback, or how other machines call this one.
+
+    Raises:
+        UsageError: The port is in use, or there are too many demonstrations.
+        StoreLockedError, DamagedDatasetError: A log of episodes cannot be read.
+    """
+    if host != HOST:
+        print(
+            f"warning: the replay server listens on every network interface of this machine, and "
+            f"it has neither authentication nor encryption: whoever reaches port {port} can read "
+            f"and change the training data; let only trusted machines through the firewall",
+            file=sys.stderr,
+            flush=True,
+        )
+    while not stop:
+        directory.address_file.unlink(missing_ok=True)
+        record = directory.read_record()
+        session = begin_session(directory, record, stop)
+        _serve_session(directory, record, session, port, stop, host)
+
+
+def _serve_session(
+    directory: RunDirectory,
+    record: RunRecord,
+    session: Session,
+    port: int,
+    stop: StopRequest,
+    host: str,
+) -> None:
     import reverb
 
-    record, session = directory.read_record(), directory.read_session()
-    server = start_server(session.replay, port)
+    server = start_server(session.replay, port, host)
     try:
-        address = f"{HOST}:{server.port}"
-        fill_tables(reverb.Client(address), directory, record, session)
-        print(f"replay server: ready at {address}", file=sys.stderr, flush=True)
+        fill_tables(reverb.Client(f"{HOST}:{server.port}"), directory, record, session)
+        address = f"{host}:{server.port}"
+        print(
+            f"replay server: session {session.number} ready at {address}",
+            file=sys.stderr,
+            flush=True,
+        )
         # Last: who finds the address finds full tables.
         write_durably(directory.address_file, address.encode())
-        while not stop.wait(_POLL_S):
+        while not stop.wait(_POLL_S) and not is_to_be_renewed(directory, session):
             pass
     finally:
         directory.address_file.unlink(missing_ok=True)
@@ -147,12 +191,27 @@ def _bind_to_loopback(listener: socket.socket) -> None:
         )
 
 
+def serve_here(run: Path, port: int, host: str) -> NoReturn:
+    """What `serlds serve` does; see there."""
+    skip_jax()
+
+    def serve_alone(directory: RunDirectory, _: argparse.Namespace, stop: StopRequest) -> None:
+        lock = directory.lock()
+        try:
+            serve(directory, choose_port(port), stop, host)
+        finally:
+            lock.release()
+
+    run_here(serve_alone, run)
+
+
 def main() -> None:
     """Runs the process."""
     skip_jax()
     parser = argparse.ArgumentParser(description="replay server of a run")
     parser.add_argument("--port", type=int, required=True)
-    run_process(parser, lambda run, options, stop: serve(run, options.port, stop))
+    parser.add_argument("--host", default=HOST)
+    run_process(parser, lambda run, options, stop: serve(run, options.port, stop, options.host))
 
 
 if __name__ == "__main__":

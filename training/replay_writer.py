@@ -6,10 +6,9 @@ import queue
 import threading
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from .replay_client import ReplayUnreachableError, flush
-from .replay_tables import ROWS
+from .replay_client import ReplayUnreachableError, flood_notice, flush
+from .replay_items import Rows
+from .replay_tables import ROWS, frames_column
 from .stopping import StopRequest
 
 if TYPE_CHECKING:
@@ -20,7 +19,7 @@ _FLUSH_INTERVAL = 16  # more items under way make Reverb warn
 
 
 class TransitionWriter:
-    """Sends packed rows to one table, in order; not for several threads.
+    """Sends rows to one table, in order; not for several threads.
 
     All items of one writer hold the same number of rows.
     """
@@ -33,21 +32,28 @@ class TransitionWriter:
             table: Name of the table.
             stop: Ends waiting for a server that does not answer.
         """
+        self._client = client
         self._table = table
         self._stop = stop
         self._pending = 0
         self._writer = client.trajectory_writer(num_keep_alive_refs=1)
-        # A chunk holds one item's rows; with longer chunks Reverb 0.14 can mix up items.
-        self._writer.configure((ROWS,), num_keep_alive_refs=1, max_chunk_length=1)
+        self._columns: set[str] = set()
 
-    def write(self, rows: np.ndarray) -> None:
-        """Sends packed rows (n, W) as one item; waits for the server's answer only now and then.
+    def write(self, rows: Rows) -> None:
+        """Sends rows as one item; waits for the server's answer only now and then.
 
         Raises:
             ReplayUnreachableError: The server did not take earlier rows.
         """
-        self._writer.append({ROWS: rows})
-        self._writer.create_item(self._table, 1.0, {ROWS: self._writer.history[ROWS][-1:]})
+        columns = {ROWS: rows.packed}
+        columns |= {frames_column(name): frames for name, frames in rows.frames.items()}
+        for name in columns.keys() - self._columns:
+            # A chunk holds one item's rows; with longer chunks Reverb 0.14 can mix up items.
+            self._writer.configure((name,), num_keep_alive_refs=1, max_chunk_length=1)
+            self._columns.add(name)
+        self._writer.append(columns)
+        newest = {name: self._writer.history[name][-1:] for name in columns}
+        self._writer.create_item(self._table, 1.0, newest)
         self._pending += 1
         if self._pending >= _FLUSH_INTERVAL:
             self.flush()
@@ -59,7 +65,8 @@ class TransitionWriter:
             ReplayUnreachableError: It did not.
         """
         if self._pending:
-            flush(self._writer, f"transitions for table {self._table!r}", self._stop)
+            what = f"transitions for table {self._table!r}"
+            flush(self._writer, what, self._stop, lambda: flood_notice(self._client, self._table))
             self._pending = 0
 
     def close(self) -> None:
@@ -68,7 +75,7 @@ class TransitionWriter:
 
 
 class TransitionStream:
-    """Sends packed rows to one table from a thread, so that acting never waits for the server.
+    """Sends rows to one table from a thread, so that acting never waits for the server.
 
     Rows that come within one interval are sent together: at both ends Reverb's price is much more
     per message than per row.
@@ -91,14 +98,14 @@ class TransitionStream:
         """
         self._writer = TransitionWriter(client, table, stop)
         self._interval_s = interval_s
-        self._queue: queue.SimpleQueue[np.ndarray] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[Rows] = queue.SimpleQueue()
         self._closing = threading.Event()
         self._error: ReplayUnreachableError | None = None
         self._thread = threading.Thread(target=self._run, name=f"send-{table}", daemon=True)
         self._thread.start()
 
-    def write(self, rows: np.ndarray) -> None:
-        """Sends packed rows (n, W) as one item, soon; n is always the same.
+    def write(self, rows: Rows) -> None:
+        """Sends rows as one item, soon; their number is always the same.
 
         Raises:
             ReplayUnreachableError: The server did not take earlier rows.

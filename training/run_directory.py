@@ -1,10 +1,13 @@
 """A run's directory: what is where, the record of its making, and the lock of its trainer.
 
 config.json            configuration, task, datasets, commit and versions
-session.json           where the present session of training started from
+session.json           where the present session of training started from: one life of the
+                       replay server
 checkpoints/<updates>/ agent, counters and policy; the newest few are kept
-episodes/1.0.0/        every online episode, an RLDS dataset
-metrics-learner.jsonl, metrics-actor.jsonl, tensorboard/
+episodes/1.0.0/        every online episode of actor 0, an RLDS dataset
+episodes-<k>/1.0.0/    those of actor k, where there are several
+batches/               which transitions each update learned from (`batch_log.py`)
+metrics-learner.jsonl, metrics-actor.jsonl, metrics-actor-<k>.jsonl, tensorboard/
 logs/                  what the processes printed
 evals/                 results and videos of evaluations
 """
@@ -18,14 +21,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from .. import __version__
+from ..datasets.dataset_files import FEATURES_FILE
 from ..datasets.durable_files import write_durably
 from ..datasets.errors import DamagedDatasetError, StoreLockedError, UsageError
 from ..datasets.paths import FIRST_VERSION, DatasetPath
 from ..datasets.store_lock import StoreLock
+from ..datasets.verdict import Verdict
 from .config import RunConfig
 from .config_json import from_dict, run_from_dict, run_to_dict, to_dict
-from .policy import PolicySpec, policy_spec
-from .replay_tables import ReplayPlan
+from .division import Division, division_of
+from .policy import PoliciesSpec, PolicySpec, policy_spec
+from .replay_items import Camera
+from .replay_tables import MOST_ACTORS, ReplayPlan
 
 CONFIG_FILE = "config.json"
 SESSION_FILE = "session.json"
@@ -40,6 +48,10 @@ class DatasetRecord:
     version: str
     digest: str
     episodes: int
+    transitions: int = 0
+    """In all episodes; 0 in runs of versions that did not count them."""
+    verdict: Verdict | None = None
+    """What `serlds validate` had said of it; None where it had not been asked."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +64,17 @@ class TaskRecord:
     """Length S of the observation vector."""
     action_dim: int
     """Length A of the action vector."""
+    cameras: tuple[Camera, ...] = ()
+    """What the agent sees; none for one that learns from the state alone."""
+    openings: tuple[int, ...] = ()
+    """Positions in the observation vector of how far each gripper is open."""
+    switch: int | None = None
+    """Position in the observation vector of what tells the task from its reverse."""
+
+    @property
+    def image_shapes(self) -> dict[str, tuple[int, int, int]]:
+        """(H, W, 3) of each camera's images."""
+        return {camera.name: camera.shape for camera in self.cameras}
 
 
 @dataclass(frozen=True)
@@ -72,9 +95,19 @@ class RunRecord:
     """When the run began."""
 
     @property
-    def policy_spec(self) -> PolicySpec:
+    def division(self) -> Division | None:
+        """How the run's policies divide the work; None where there is one."""
+        return division_of(self.run.policies, self.task.action_dim, self.task.switch)
+
+    @property
+    def policy_spec(self) -> PolicySpec | PoliciesSpec:
         """What the numbers of the run's packed policies mean."""
-        return policy_spec(self.run.agent, self.task.observation_dim, self.task.action_dim)
+        task = self.task
+        if self.division:
+            return self.division.policy_spec(
+                self.run.agent, task.observation_dim, task.image_shapes
+            )
+        return policy_spec(self.run.agent, task.observation_dim, task.action_dim, task.image_shapes)
 
 
 @dataclass(frozen=True)
@@ -85,12 +118,18 @@ class Session:
     """The replay server's tables."""
     started_unix_s: float
     """Clock when the session began."""
+    number: int = 1
+    """Counts the sessions of the run from 1."""
+    serlds_version: str = __version__
+    """Version of serlds that serves it; learner and actors must be of the same."""
     earlier_wall_s: float = 0.0
     """Seconds of training in earlier sessions."""
     checkpoint: str = ""
     """Name of the checkpoint to continue from; empty for none."""
     env_steps: int = 0
     """Online environment steps recorded by earlier sessions."""
+    episodes: tuple[int, ...] = ()
+    """Online episodes recorded by earlier sessions, by actor."""
 
     def wall_s(self) -> float:
         """Seconds of training so far, over all sessions."""
@@ -124,8 +163,23 @@ class RunDirectory:
 
     @property
     def episodes(self) -> DatasetPath:
-        """The dataset of the online episodes."""
-        return DatasetPath(self.path, "episodes", FIRST_VERSION)
+        """The dataset of the online episodes of actor 0, often the only one."""
+        return self.episodes_of(0)
+
+    def episodes_of(self, actor: int) -> DatasetPath:
+        """The dataset of an actor's online episodes: a dataset has one writer at a time."""
+        return DatasetPath(self.path, f"episodes-{actor}" if actor else "episodes", FIRST_VERSION)
+
+    def logs_of_episodes(self) -> dict[int, DatasetPath]:
+        """The datasets of online episodes that are there, by actor."""
+        found = (self.episodes_of(actor) for actor in range(MOST_ACTORS))
+        # Without this file nothing has been recorded: its actor was killed while it made it.
+        return {a: log for a, log in enumerate(found) if (log.directory / FEATURES_FILE).is_file()}
+
+    @property
+    def batches(self) -> Path:
+        """Directory of the logs of batches."""
+        return self.path / "batches"
 
     @property
     def tensorboard(self) -> Path:
@@ -142,12 +196,26 @@ class RunDirectory:
         """Where the replay server of the present session writes its address."""
         return self.path / "replay-address"
 
+    @property
+    def claim_file(self) -> Path:
+        """Number of the session whose transitions a learner takes."""
+        return self.path / "session-claimed"
+
+    @property
+    def renewal_file(self) -> Path:
+        """Number of the session that a learner asks the replay server to end."""
+        return self.path / "session-to-renew"
+
     def metrics(self, process: str) -> Path:
-        """Metrics file of `learner` or `actor`."""
+        """Metrics file of `learner`, `actor` or `actor-<k>`."""
         return self.path / f"metrics-{process}.jsonl"
 
+    def metrics_files(self) -> list[Path]:
+        """The metrics files that are there."""
+        return sorted(self.path.glob("metrics-*.jsonl"))
+
     def log(self, process: str) -> Path:
-        """What `replay`, `learner` or `actor` printed."""
+        """What `replay`, `learner`, `actor` or `actor-<k>` printed."""
         return self.path / "logs" / f"{process}.log"
 
     def lock(self) -> StoreLock:
@@ -184,6 +252,25 @@ class RunDirectory:
     def read_session(self) -> Session:
         """Reads `session.json`; raises as `read_record`."""
         return from_dict(Session, _read_json(self.path / SESSION_FILE), SESSION_FILE)
+
+
+def actor_name(actor: int) -> str:
+    """What to call an actor, in names of files and messages."""
+    return f"actor-{actor}" if actor else "actor"
+
+
+def check_version(session: Session) -> None:
+    """Checks that the replay server of the session is of this version of serlds.
+
+    Raises:
+        UsageError: It is of another.
+    """
+    if session.serlds_version != __version__:
+        raise UsageError(
+            f"the replay server of this run is serlds {session.serlds_version}, this is serlds "
+            f"{__version__}; what they exchange may differ: install the same version on all "
+            f"machines of the run and start all of them again"
+        )
 
 
 def create_run_directory(path: Path, record: RunRecord) -> RunDirectory:

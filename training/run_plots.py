@@ -1,19 +1,21 @@
-"""The pictures of a run's report, as SVG texts."""
+"""The pictures of a run's report, as addresses of SVG pictures."""
 
 from __future__ import annotations
 
 import dataclasses
-import io
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+from ..page import BASE, GOLD, GOOD, SOFT, drawing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-INK, SOFT, LINE = "#1d2733", "#5f6b7a", "#e2e6ec"
-ONLINE, BASELINE, DEMOS = "#0b7a75", "#b4562b", "#d9a441"
+ONLINE, BASELINE, DEMOS = GOOD, BASE, GOLD
+COLOURS = (GOOD, BASE, GOLD, SOFT)
+"""Of a run and of what it is compared with, in order."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,57 +41,74 @@ class Level:
     value: float
 
 
+@dataclasses.dataclass(frozen=True)
+class Group:
+    """Runs that are one line of a picture: their mean, with a band from lowest to highest.
+
+    Attributes:
+      label: in the legend.
+      colour: of the line.
+      runs: (success, return) of each run's evaluations without exploration.
+    """
+
+    label: str
+    colour: str
+    runs: tuple[tuple[Curve, Curve], ...]
+
+
 def success_and_return(
-    evaluations: tuple[Curve, Curve], training: tuple[Curve, Curve], baseline: Sequence[Level]
+    groups: Sequence[Group], training: tuple[Curve, Curve], baseline: Sequence[Level]
 ) -> str:
-    """Success and return against environment steps and against wall time, as a 2 by 2 SVG.
+    """Success and return against environment steps and against wall time, 2 by 2.
 
     Args:
-      evaluations: (success, return) of the evaluations without exploration.
-      training: (success, return) of each online episode, with exploration.
+      groups: evaluations of the run and of those it is compared with.
+      training: (success, return) of each online episode of the run, with exploration.
       baseline: levels for success, if any, e.g. behaviour cloning from the same demonstrations.
     """
-    figure, axes = _figure(2, 2, height_in=6.2)
-    for row, name in enumerate(("success", "return")):
-        for column, (attribute, label) in enumerate(
-            (("env_steps", "environment steps"), ("wall_s", "wall time [s]"))
-        ):
-            ax = axes[row][column]
-            _draw_curves(ax, evaluations[row], training[row], attribute)
-            if row == 0:
-                _draw_levels(ax, baseline)
-                ax.set_ylim(-0.03, 1.05)
-                ax.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.0f} %")
-            ax.set_ylabel(name)
-            ax.set_xlabel(label)
-    axes[0][0].legend(loc="lower right", frameon=False, fontsize=9)
-    return _svg(figure)
+    with drawing(2, 2, height_in=6.2) as picture:
+        for row, name in enumerate(("success", "return")):
+            for column, (attribute, label) in enumerate(
+                (("env_steps", "environment steps"), ("wall_s", "wall time [s]"))
+            ):
+                ax = picture.axes[row][column]
+                _draw_training(ax, training[row], attribute)
+                for group in groups:
+                    _draw_group(ax, group, row, attribute)
+                if row == 0:
+                    _draw_levels(ax, baseline)
+                    ax.set_ylim(-0.03, 1.05)
+                    ax.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.0f} %")
+                ax.set_ylabel(name)
+                ax.set_xlabel(label)
+        picture.axes[0][0].legend(loc="lower right", frameon=False, fontsize=9)
+        return picture.data_uri()
 
 
 def replay_composition(env_steps: np.ndarray, demos: np.ndarray, online: np.ndarray) -> str:
-    """Transitions in each replay table against environment steps (all (N,)), as SVG."""
-    figure, axes = _figure(1, 1, height_in=2.7)
-    ax = axes[0][0]
-    ax.stackplot(env_steps, demos, online, labels=["demos", "online"], colors=[DEMOS, ONLINE])
-    ax.set_xlabel("environment steps")
-    ax.set_ylabel("transitions")
-    ax.legend(loc="upper left", frameon=False, fontsize=9)
-    return _svg(figure)
+    """Transitions in each replay table against environment steps (all (N,))."""
+    with drawing(1, 1, height_in=2.7) as picture:
+        ax = picture.axes[0][0]
+        ax.stackplot(env_steps, demos, online, labels=["demos", "online"], colors=[DEMOS, ONLINE])
+        ax.set_xlabel("environment steps")
+        ax.set_ylabel("transitions")
+        ax.legend(loc="upper left", frameon=False, fontsize=9)
+        return picture.data_uri()
 
 
 def phase_bars(phases: Sequence[tuple[str, float]]) -> str:
-    """Wall time of each phase in seconds, as horizontal bars, as SVG."""
-    figure, axes = _figure(1, 1, height_in=0.6 + 0.28 * len(phases))
-    ax = axes[0][0]
-    names, seconds = zip(*phases, strict=True)
-    bars = ax.barh(range(len(phases)), seconds, color=ONLINE, height=0.62)
-    ax.bar_label(bars, labels=[f"{value:.1f} s" for value in seconds], padding=4, color=SOFT)
-    ax.set_yticks(range(len(phases)), names)
-    ax.invert_yaxis()
-    ax.grid(False)
-    ax.set_xlim(0, 1.12 * max(seconds))
-    ax.set_xlabel("wall time [s]")
-    return _svg(figure)
+    """Wall time of each phase in seconds, as horizontal bars."""
+    with drawing(1, 1, height_in=0.6 + 0.28 * len(phases)) as picture:
+        ax = picture.axes[0][0]
+        names, seconds = zip(*phases, strict=True)
+        bars = ax.barh(range(len(phases)), seconds, color=ONLINE, height=0.62)
+        ax.bar_label(bars, labels=[f"{value:.1f} s" for value in seconds], padding=4, color=SOFT)
+        ax.set_yticks(range(len(phases)), names)
+        ax.invert_yaxis()
+        ax.grid(False)
+        ax.set_xlim(0, 1.12 * max(seconds))
+        ax.set_xlabel("wall time [s]")
+        return picture.data_uri()
 
 
 def running_mean(values: np.ndarray, window: int) -> np.ndarray:
@@ -100,45 +119,37 @@ def running_mean(values: np.ndarray, window: int) -> np.ndarray:
     return (sums[ends] - sums[starts]) / (ends - starts)
 
 
-def _draw_curves(ax: Axes, evaluation: Curve, training: Curve, attribute: str) -> None:
+def envelope(
+    curves: Sequence[Curve], attribute: str
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """(x, mean, lowest, highest) of several curves, each (N,), where all of them were measured.
+
+    Args:
+      curves: at least one.
+      attribute: the axis, `env_steps` or `wall_s`; values between measurements are interpolated.
+    """
+    axes = [getattr(curve, attribute) for curve in curves]
+    x = np.unique(np.concatenate(axes))
+    x = x[(x >= max(a.min() for a in axes)) & (x <= min(a.max() for a in axes))]
+    values = np.stack([np.interp(x, a, curve.value) for a, curve in zip(axes, curves, strict=True)])
+    return x, values.mean(0), values.min(0), values.max(0)
+
+
+def _draw_group(ax: Axes, group: Group, row: int, attribute: str) -> None:
+    x, mean, low, high = envelope([run[row] for run in group.runs], attribute)
+    if len(group.runs) > 1:
+        ax.fill_between(x, low, high, color=group.colour, alpha=0.15, lw=0)
+    marker = "o-" if len(x) <= 40 else "-"
+    ax.plot(x, mean, marker, color=group.colour, lw=2, ms=4, label=group.label)
+
+
+def _draw_training(ax: Axes, training: Curve, attribute: str) -> None:
     if len(training.value):
         smooth = running_mean(training.value, 20)
         label = "training, mean of 20 episodes"
         ax.plot(getattr(training, attribute), smooth, color=ONLINE, alpha=0.35, lw=1.5, label=label)
-    if len(evaluation.value):
-        x = getattr(evaluation, attribute)
-        ax.plot(x, evaluation.value, "o-", color=ONLINE, lw=2, ms=4, label="evaluation")
 
 
 def _draw_levels(ax: Axes, levels: Sequence[Level]) -> None:
     for level in levels:
         ax.axhline(level.value, color=BASELINE, ls="--", lw=1.5, label=level.label)
-
-
-def _figure(rows: int, columns: int, height_in: float) -> tuple[Any, Any]:
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot as plt
-
-    figure, axes = plt.subplots(
-        rows, columns, figsize=(10, height_in), squeeze=False, layout="constrained"
-    )
-    for ax in axes.flat:
-        ax.spines[["top", "right"]].set_visible(False)
-        ax.spines[["left", "bottom"]].set_color(LINE)
-        ax.grid(color=LINE, lw=0.8)
-        ax.set_axisbelow(True)
-        ax.tick_params(colors=SOFT, length=0)
-        ax.xaxis.label.set_color(SOFT)
-        ax.yaxis.label.set_color(SOFT)
-    return figure, axes
-
-
-def _svg(figure: Any) -> str:
-    from matplotlib import pyplot as plt
-
-    buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", transparent=True)
-    plt.close(figure)
-    return buffer.getvalue()

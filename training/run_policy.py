@@ -2,61 +2,87 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ..datasets.episode import resize_image
 from ..datasets.errors import SchemaError
-from ..datasets.keys import STATE_PREFIX
+from ..datasets.keys import IMAGE, STATE, STATE_PREFIX
+from ..envs.policy_forward import OpenLoop, state_vector
 from .checkpoints import find_checkpoint, read_policy
-from .policy import MLPPolicy
-from .run_directory import RunDirectory
+from .policy import PackedPolicies, PackedPolicy, unpack_policy
+from .run_directory import RunDirectory, TaskRecord
+from .transition import Observation
 
 
-class StateReader:
-    """Turns an environment's observation into the vector that a policy takes."""
+class ObservationReader:
+    """Turns an environment's observation into what a policy takes."""
 
-    def __init__(self, state_fields: Sequence[str]) -> None:
-        """`state_fields`: paths of the fields that make the vector, in order."""
-        self._names = [path.removeprefix(STATE_PREFIX) for path in state_fields]
+    def __init__(self, task: TaskRecord) -> None:
+        """`task`: says which fields make the state, and what the policy sees."""
+        self._names = [path.removeprefix(STATE_PREFIX) for path in task.state_fields]
+        self._cameras = task.cameras
 
-    def __call__(self, observation: dict[str, Any]) -> np.ndarray:
-        """The state of an observation: (S,) float32.
+    def __call__(self, observation: dict[str, Any]) -> Observation:
+        """The state (S,) float32 and the images (H, W, 3) uint8 of an observation.
+
+        Images of another size are resized, as those of the demonstrations are.
 
         Raises:
-            SchemaError: The observation lacks a field, named with those there are.
+            SchemaError: The observation lacks a field or camera, named with those there are.
         """
-        state = observation["state"]
-        if missing := [name for name in self._names if name not in state]:
-            raise SchemaError(
-                f"the policy needs the state {', '.join(missing)}, which this environment does not "
-                f"give; it gives {', '.join(state)}; make it with the arguments that the policy "
-                f"was trained with"
-            )
-        return np.concatenate([np.ravel(state[name]) for name in self._names], dtype=np.float32)
+        state, images = observation[STATE], observation.get(IMAGE, {})
+        _check_has("state", self._names, state)
+        _check_has("camera", [camera.name for camera in self._cameras], images)
+        return Observation(
+            state_vector(state, self._names),
+            {c.name: resize_image(images[c.name], (c.height, c.width)) for c in self._cameras},
+        )
+
+
+def _check_has(kind: str, needed: Sequence[str], there: Mapping[str, Any]) -> None:
+    if missing := [name for name in needed if name not in there]:
+        raise SchemaError(
+            f"the policy needs the {kind} {', '.join(missing)}, which this environment does not "
+            f"give; it gives {', '.join(there) or 'none'}; make it with the arguments that the "
+            f"policy was trained with"
+        )
 
 
 class ModePolicy:
-    """Takes the most likely action; nothing in it is random.
+    """Takes the most likely actions; nothing in it is random.
 
     Attributes:
         checkpoint: Where the policy comes from.
     """
 
-    def __init__(self, policy: MLPPolicy, read_state: StateReader, checkpoint: str = "") -> None:
-        """Acts as `policy` on the states that `read_state` finds."""
+    def __init__(
+        self,
+        policy: PackedPolicy | PackedPolicies,
+        read: ObservationReader,
+        checkpoint: str = "",
+    ) -> None:
+        """Acts as `policy` on what `read` finds."""
         self.checkpoint = checkpoint
         self._policy = policy
-        self._read_state = read_state
+        self._read = read
+        self._open_loop = OpenLoop(policy.spec.chunk, policy.spec.executed)
 
     def reset(self, seed: int | None = None) -> None:
         """Starts an episode."""
+        self._open_loop.reset()
 
     def __call__(self, observation: dict[str, Any]) -> np.ndarray:
         """The action (A,) float32 in [-1, 1] for an observation."""
-        return self._policy.mode(self._read_state(observation))
+
+        def predict() -> np.ndarray:
+            seen = self._read(observation)
+            return self._policy.mode(seen.state, seen.images)
+
+        return self._open_loop.next(predict)
 
 
 def load_policy(run: Path, checkpoint: str | None = None) -> ModePolicy:
@@ -73,5 +99,5 @@ def load_policy(run: Path, checkpoint: str | None = None) -> ModePolicy:
     directory = RunDirectory.open(run)
     record = directory.read_record()
     found = find_checkpoint(directory.checkpoints, checkpoint)
-    policy = MLPPolicy(record.policy_spec, read_policy(found))
-    return ModePolicy(policy, StateReader(record.task.state_fields), str(found))
+    policy = unpack_policy(record.policy_spec, read_policy(found))
+    return ModePolicy(policy, ObservationReader(record.task), str(found))

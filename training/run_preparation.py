@@ -4,20 +4,30 @@ from __future__ import annotations
 
 import contextlib
 import importlib.metadata
+import itertools
 import subprocess
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from .. import __version__
-from ..datasets.errors import UsageError
+from ..datasets.errors import DamagedDatasetError, UsageError
+from ..datasets.keys import IMAGE_PREFIX, STATE_PREFIX
 from ..datasets.provenance import utc_now_text
 from ..datasets.reading import Dataset, open_dataset
-from ..datasets.schema import Schema, check_fits
+from ..datasets.schema import Field, Schema, check_fits
+from ..datasets.verdict import Verdict, objection, read_verdict
 from ..envs.tasks import make_env
-from .config import RLPDConfig, RunConfig
+from .config import AgentConfig, BCConfig, RLPDConfig, RunConfig, encoder_of
+from .division import ARM_ACTIONS
+from .encoder_trunk import trunk_digest
+from .replay_budget import check_memory
+from .replay_items import Camera
 from .replay_tables import online_rows
 from .run_directory import DatasetRecord, RunRecord, TaskRecord
 
+_OPENING = "gripper_pos"
+"""End of the names of fields that say how far a gripper is open."""
 _PACKAGES = (
     "dm-reverb",
     "envlogger",
@@ -35,17 +45,28 @@ _PACKAGES = (
 )
 
 
-def prepare(config: RunConfig) -> RunRecord:
+def prepare(config: RunConfig, allow_unvalidated: bool = False) -> RunRecord:
     """Checks that the configuration can run and describes all that it depends on.
+
+    Args:
+        config: What to train, on what.
+        allow_unvalidated: Take demonstrations that `serlds validate` has not found good.
 
     Raises:
         UsageError: A combination that makes no sense, an unknown task or argument, demonstrations
-            that are missing, too many, or do not fit the task.
+            that are missing, too many, do not fit the task, or are not known to be good, or more
+            replay than the machine can hold.
     """
+    config = with_trunk_digest(config)
     check_combination(config)
     datasets = open_demos(config.demos)
     task = describe_task(config, datasets)
-    return RunRecord(
+    check_arms(config, task)
+    config = with_openings(config, task)
+    if not allow_unvalidated:
+        for dataset in datasets:
+            check_validated(dataset)
+    record = RunRecord(
         run=config,
         task=task,
         datasets=tuple(_record(dataset) for dataset in datasets),
@@ -53,14 +74,17 @@ def prepare(config: RunConfig) -> RunRecord:
         versions=_versions(),
         created_utc=utc_now_text(),
     )
+    check_memory(record)
+    return record
 
 
 def check_combination(config: RunConfig) -> None:
     """Raises UsageError where algorithm, demonstrations and schedule contradict each other."""
     name, schedule = config.algorithm, config.schedule
-    if name == "sac" and config.demos:
-        raise UsageError("sac learns from its own episodes alone; with --demos use rlpd or bc")
-    if name != "sac" and not config.demos:
+    alone = name in ("sac", "drq")
+    if alone and config.demos:
+        raise UsageError(f"{name} learns from its own episodes alone; with --demos use rlpd or bc")
+    if not alone and not config.demos:
         raise UsageError(f"{name} needs demonstrations: give --demos DATASET")
     if name == "bc" and schedule.env_steps:
         raise UsageError(
@@ -70,15 +94,29 @@ def check_combination(config: RunConfig) -> None:
         raise UsageError(f"schedule.env_steps=0: {name} needs environment steps; use 1 or more")
     if name == "bc" and schedule.offline_updates == 0:
         raise UsageError("schedule.offline_updates=0: bc needs updates; use 1 or more")
-    if name == "sac" and schedule.offline_updates:
+    if alone and schedule.offline_updates:
         raise UsageError(
-            f"schedule.offline_updates={schedule.offline_updates}: sac has nothing to learn from "
-            f"before its first environment step; use 0"
+            f"schedule.offline_updates={schedule.offline_updates}: {name} has nothing to "
+            f"learn from before its first environment step; use 0"
+        )
+    if name == "hg-dagger" and config.chunk > 1:
+        raise UsageError(
+            f"agent.chunk={config.chunk}: hg-dagger looks at every step, as a person does; use 1"
         )
     if isinstance(config.agent, RLPDConfig) and online_rows(config) == 0:
         raise UsageError(
             f"agent.demo_fraction={config.agent.demo_fraction}: leaves no row of a batch of "
             f"{schedule.batch_size} for online data; use less, or bc"
+        )
+
+
+def check_arms(config: RunConfig, task: TaskRecord) -> None:
+    """Raises UsageError where each arm wants a policy of its own and there are not several."""
+    arms, rest = divmod(task.action_dim, ARM_ACTIONS)
+    if config.policies == "per-arm" and (rest or arms < 2):
+        raise UsageError(
+            f"policies=per-arm: {config.env_id} has actions of {task.action_dim} numbers; expected "
+            f"two arms or more of {ARM_ACTIONS} each"
         )
 
 
@@ -95,26 +133,144 @@ def open_demos(paths: Sequence[str]) -> list[Dataset]:
     return datasets
 
 
+def check_validated(dataset: Dataset) -> None:
+    """Checks that `serlds validate` found no errors in the dataset as it is now.
+
+    Raises:
+        UsageError: It did, or was never asked, or the dataset has changed since.
+    """
+    if why := objection(_verdict(dataset), dataset.digest):
+        raise UsageError(
+            f"{dataset.directory}: the dataset {why}; run `serlds validate {dataset.directory}` "
+            f"and mend what it finds, or train on it all the same with --allow-unvalidated"
+        )
+
+
 def describe_task(config: RunConfig, datasets: Sequence[Dataset]) -> TaskRecord:
     """The task's interface, checked against the demonstrations.
 
     Raises:
-        UsageError: An unknown task or argument, a task without state, or demonstrations whose
-            fields do not fit the task's.
+        UsageError: An unknown task or argument, a task without state or without a camera that the
+            agent sees, or demonstrations whose fields do not fit the task's.
     """
     with contextlib.closing(make_env(config.env_id, **config.env_args)) as env:
         schema = Schema.from_spaces(env.observation_space, env.action_space, {})
+        switch_field = getattr(env.unwrapped, "switch_field", "")
     fields = schema.state_fields
     if not fields:
         raise UsageError(f"{config.env_id}: its observations have no `state` to learn from")
+    cameras = _cameras(config, schema)
     for dataset in datasets:
         task = f"task {config.env_id} with {dict(config.env_args)}"
         check_fits((*fields, schema.action), dataset.schema, task, f"dataset {dataset.directory}")
+        _check_cameras(cameras, dataset)
     return TaskRecord(
         state_fields=tuple(field.path for field in fields),
         observation_dim=sum(field.size for field in fields),
         action_dim=schema.action.size,
+        cameras=cameras,
+        openings=_openings(fields),
+        switch=_switch(config, fields, switch_field),
     )
+
+
+def with_trunk_digest(config: RunConfig) -> RunConfig:
+    """The configuration with the place and digest of a frozen encoder's file written down.
+
+    Raises:
+        UsageError: There is no such file.
+    """
+    encoder = config.encoder
+    if encoder is None or encoder.kind != "frozen_resnet10":
+        return config
+    path = Path(encoder.trunk).absolute()
+    encoder = replace(encoder, trunk=str(path), trunk_sha256=trunk_digest(path))
+    agent = config.agent
+    if isinstance(agent, RLPDConfig):
+        agent = replace(agent, sac=replace(agent.sac, encoder=encoder))
+    else:
+        agent = replace(agent, encoder=encoder)
+    return replace(config, agent=agent)
+
+
+def with_openings(config: RunConfig, task: TaskRecord) -> RunConfig:
+    """The configuration with the places of the grippers' openings written down.
+
+    Raises:
+        UsageError: The task does not tell them, or has other grippers than the critic.
+    """
+    agent = config.agent
+    sac = agent.sac if isinstance(agent, RLPDConfig) else agent
+    if isinstance(sac, BCConfig) or sac.gripper is None or sac.gripper.openings:
+        return config
+    gripper, grippers = sac.gripper, len(sac.gripper.positions(task.action_dim))
+    if gripper.penalty and len(task.openings) != grippers:
+        raise UsageError(
+            f"gripper.penalty={gripper.penalty}: needs the opening of each of {grippers} grippers, "
+            f"and {config.env_id} has {len(task.openings)} fields `gripper_pos`; give "
+            f"gripper.openings, their positions in the state, or set gripper.penalty to 0"
+        )
+    sac = replace(sac, gripper=replace(gripper, openings=task.openings))
+    whole = replace(agent, sac=sac) if isinstance(agent, RLPDConfig) else sac
+    return replace(config, agent=whole)
+
+
+def _openings(fields: Sequence[Field]) -> tuple[int, ...]:
+    """Where the fields that end in `gripper_pos` stand in the state."""
+    starts = itertools.accumulate((field.size for field in fields), initial=0)
+    places = zip(starts, fields, strict=False)
+    return tuple(at for at, field in places if field.path.endswith(_OPENING) and field.size == 1)
+
+
+def _switch(config: RunConfig, fields: Sequence[Field], name: str) -> int | None:
+    """Where the state tells the task from its reverse, if the policies want to know.
+
+    Raises:
+        UsageError: They do and it does not, or there is one arm only and they want one each.
+    """
+    if config.policies == "per-task":
+        starts = itertools.accumulate((field.size for field in fields), initial=0)
+        for at, field in zip(starts, fields, strict=False):
+            if name and field.path == STATE_PREFIX + name:
+                return at
+        what = (
+            f"does not show its state field {name!r}; set object_state=true"
+            if name
+            else "has one task"
+        )
+        raise UsageError(f"policies=per-task: {config.env_id} {what}")
+    return None
+
+
+def observed_cameras(agent: AgentConfig) -> tuple[str, ...]:
+    """Names of the cameras that an agent sees; none for one that learns from the state alone."""
+    encoder = encoder_of(agent)
+    return encoder.cameras if encoder else ()
+
+
+def _cameras(config: RunConfig, schema: Schema) -> tuple[Camera, ...]:
+    """The cameras that the agent sees, at the size at which the task shows them."""
+    fields = {field.path.removeprefix(IMAGE_PREFIX): field for field in schema.image_fields}
+    names = observed_cameras(config.agent)
+    if missing := [name for name in names if name not in fields]:
+        raise UsageError(
+            f"encoder.cameras: {config.env_id} with {dict(config.env_args)} shows no "
+            f"{', '.join(missing)}; it shows {', '.join(fields) or 'nothing'}"
+        )
+    return tuple(Camera(name, *fields[name].shape[:2]) for name in names)
+
+
+def _check_cameras(cameras: Sequence[Camera], dataset: Dataset) -> None:
+    there = {field.path: field for field in dataset.schema.image_fields}
+    for camera in cameras:
+        if camera.path not in there or there[camera.path].shape[-1] != 3:
+            names = [path.removeprefix(IMAGE_PREFIX) for path in there]
+            raise UsageError(
+                f"dataset {dataset.directory} has no colour images of camera {camera.name!r}, "
+                f"which the agent sees; its cameras: {', '.join(names) or 'none'}. Record "
+                f"demonstrations with it (serlds record --cameras "
+                f"{' '.join(one.name for one in cameras)}), or train with other encoder.cameras"
+            )
 
 
 def check_unchanged(record: RunRecord) -> None:
@@ -139,7 +295,16 @@ def _record(dataset: Dataset) -> DatasetRecord:
         version=dataset.version,
         digest=dataset.digest,
         episodes=dataset.num_episodes,
+        transitions=sum(episode.num_transitions for episode in dataset.episodes()),
+        verdict=_verdict(dataset),
     )
+
+
+def _verdict(dataset: Dataset) -> Verdict | None:
+    try:
+        return read_verdict(dataset.directory)
+    except DamagedDatasetError:  # says nothing, as if it were not there
+        return None
 
 
 def _versions() -> dict[str, str]:

@@ -1,19 +1,28 @@
-"""The processes of a run: started together, watched, ended in order.
+"""The processes of a run: started together, watched, started again when they die, ended in order.
 
-They are ended in the order actor, learner, replay server, so that the learner can still write its
+An actor that dies is started again alone. The replay server and the learner begin and end together:
+the learner has taken transitions out of the server's tables that no other learner could get. When
+one of them dies, all are ended, and a new session begins: the server fills its tables from the
+logs, the learner goes on from its newest checkpoint.
+
+They are ended in the order actors, learner, replay server, so that the learner can still write its
 checkpoint; one that does not end in time is killed.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
-from .child_process import ChildProcess, ProcessDiedError
+from ..hardware.teleoperation.keyboard import TERMINAL_VARIABLE
+from .child_process import ChildProcess
 from .config import RunConfig
 from .replay_tables import online_updates
-from .run_directory import RunDirectory
+from .restarts import Restarts
+from .run_directory import RunDirectory, actor_name
+from .stopping import StopRequest
 
 ACTOR, LEARNER, SERVER = "actor", "learner", "replay server"
 STOP_TIMEOUTS_S: Mapping[str, float] = {ACTOR: 15.0, LEARNER: 90.0, SERVER: 10.0}
@@ -27,23 +36,42 @@ _SMALL = {
 
 
 class RunProcesses:
-    """Replay server, learner and, for online algorithms, actor."""
+    """Replay server, learner and, for online algorithms, actors."""
 
-    def __init__(self, directory: RunDirectory, config: RunConfig, port: int) -> None:
-        """Starts the server and the learner; the actor follows when the server is ready.
+    def __init__(
+        self,
+        directory: RunDirectory,
+        config: RunConfig,
+        port: int,
+        stop: StopRequest,
+        say: Callable[[str], None],
+        actors: int = 1,
+        restarts: Restarts | None = None,
+        intervene: str = "",
+    ) -> None:
+        """Starts the server and the learner; the actors follow when the server is ready.
 
-        Starting is mostly importing, and the actor is needed last.
+        Starting is mostly importing, and the actors are needed last.
 
         Args:
-            directory: The run, with its session written.
+            directory: The run.
             config: Its configuration.
             port: A free port for the replay server.
+            stop: Ends waiting before a restart.
+            say: Tells a person what died and what is done about it.
+            actors: How many actors, 1 or more.
+            restarts: When to start a process again; by default as `Restarts` says.
+            intervene: Who may take over from the policy of actor 0.
         """
         self._directory = directory
-        self._needs_actor = online_updates(config) > 0
+        self._port = port
+        self._stop = stop
+        self._say = say
+        self._actors = actors if online_updates(config) > 0 else 0
+        self._restarts = restarts or Restarts()
+        self._intervene = intervene
         self._children: dict[str, ChildProcess] = {}
-        self._start(LEARNER, "learner", [])
-        self._start(SERVER, "replay_server", ["--port", str(port)], _SMALL)
+        self._begin_session()
 
     @property
     def pids(self) -> dict[str, int]:
@@ -51,35 +79,54 @@ class RunProcesses:
         return {name: child.pid for name, child in self._children.items()}
 
     def are_done(self) -> bool:
-        """True when learner and actor have done all they had to.
+        """True when learner and actors have done all they had to; starts again what died.
 
         Raises:
-            ProcessDiedError: One died; `end` the others.
+            ProcessDiedError: One is not started again; `end` the others.
         """
-        self._raise_if_one_died()
-        if self._needs_actor and self._directory.address_file.is_file():
-            self._needs_actor = False
-            self._start(ACTOR, "actor", [], _SMALL)
+        if any(map(_is_dead, self._children.values())):
+            self._revive()
+        names = [actor_name(actor) for actor in range(self._actors)]
+        missing = [name for name in names if name not in self._children]
+        if missing and self._directory.address_file.is_file():
+            for name in missing:
+                self._start_actor(name)
+            missing = []
         workers = [child for name, child in self._children.items() if name != SERVER]
-        return not self._needs_actor and all(worker.exit_code == 0 for worker in workers)
+        return not missing and all(worker.exit_code == 0 for worker in workers)
 
     def end(self) -> None:
         """Ends all that still run, in order; returns when none is left."""
-        for name, timeout_s in STOP_TIMEOUTS_S.items():
-            child = self._children.get(name)
-            if child is not None and not child.stop(timeout_s):
-                print(
-                    f"warning: the {name} did not end within {timeout_s:.0f} s and was killed; "
-                    f"see {child.log}",
-                    file=sys.stderr,
-                    flush=True,
-                )
+        for kind, timeout_s in STOP_TIMEOUTS_S.items():
+            for child in self._of_kind(kind):
+                child.ask_to_stop()
+            for child in self._of_kind(kind):
+                if not child.stop(timeout_s):
+                    print(
+                        f"warning: the {child.name} did not end within {timeout_s:.0f} s and was "
+                        f"killed; see {child.log}",
+                        file=sys.stderr,
+                        flush=True,
+                    )
         self._directory.address_file.unlink(missing_ok=True)
 
     def kill(self) -> None:
         """Ends all at once."""
         for child in self._children.values():
             child.kill()
+
+    def _begin_session(self) -> None:
+        self._directory.address_file.unlink(missing_ok=True)
+        self._children = {}
+        self._start(SERVER, "replay_server", ["--port", str(self._port)], _SMALL)
+        self._start(LEARNER, "learner", [])
+
+    def _start_actor(self, name: str) -> None:
+        number = name.partition("-")[2] or "0"
+        options = ["--actor-id", number, "--actors", str(self._actors)]
+        if self._intervene and number == "0":
+            options += ["--intervene", self._intervene]
+        self._start(name, "actor", options, {**_SMALL, **_terminal()})
 
     def _start(
         self, name: str, module: str, options: list[str], variables: Mapping[str, str] | None = None
@@ -93,19 +140,44 @@ class RunProcesses:
             {**_QUIET, **(variables or {})},
         )
 
-    def _raise_if_one_died(self) -> None:
-        def is_dead(child: ChildProcess) -> bool:
-            return child.has_failed or (child.name == SERVER and child.exit_code is not None)
+    def _revive(self) -> None:
+        # Who died first may have taken others along: let them show.
+        time.sleep(_SETTLE_S)
+        dead = [child for child in self._children.values() if _is_dead(child)]
+        only_actors = all(_kind(child) == ACTOR for child in dead)
+        causes = dead if only_actors else [_first_cause(dead)]
+        delay_s = max(map(self._restarts.delay_s, causes))
+        for child in causes:
+            what = "it is started again" if only_actors else "a new session begins"
+            self._say(f"the {child.name} {child.how_it_ended()}; {what}, see {child.log}")
+        if only_actors:
+            if not self._stop.wait(delay_s):
+                for child in dead:
+                    self._start_actor(child.name)
+            return
+        self.end()
+        if not self._stop.wait(delay_s):
+            self._begin_session()
 
-        if any(is_dead(child) for child in self._children.values()):
-            # Who died first may have taken others along: let them show.
-            time.sleep(_SETTLE_S)
-            dead = [child for child in self._children.values() if is_dead(child)]
-            raise self._first_cause(dead)
+    def _of_kind(self, kind: str) -> list[ChildProcess]:
+        return [child for child in self._children.values() if _kind(child) == kind]
 
-    @staticmethod
-    def _first_cause(dead: list[ChildProcess]) -> ProcessDiedError:
-        """Who explains the others: one that was killed, else the one the others depend on."""
-        killed = [child for child in dead if (child.exit_code or 0) < 0]
-        order = (SERVER, LEARNER, ACTOR)
-        return min(killed or dead, key=lambda child: order.index(child.name)).died()
+
+def _terminal() -> dict[str, str]:
+    """Names this process's terminal to an actor, which has none: keys may take over there."""
+    return {TERMINAL_VARIABLE: os.ttyname(0)} if sys.stdin.isatty() else {}
+
+
+def _kind(child: ChildProcess) -> str:
+    return child.name if child.name in (LEARNER, SERVER) else ACTOR
+
+
+def _is_dead(child: ChildProcess) -> bool:
+    return child.has_failed or (child.name == SERVER and child.exit_code is not None)
+
+
+def _first_cause(dead: list[ChildProcess]) -> ChildProcess:
+    """Who explains the others: one that was killed, else the one the others depend on."""
+    killed = [child for child in dead if (child.exit_code or 0) < 0]
+    order = (SERVER, LEARNER, ACTOR)
+    return min(killed or dead, key=lambda child: order.index(_kind(child)))

@@ -2,59 +2,51 @@
 
 from __future__ import annotations
 
-import base64
 import dataclasses
+import itertools
 import json
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from .. import page
 from ..datasets import keys
 from ..datasets.durable_files import write_durably
-from ..datasets.errors import DamagedDatasetError, UsageError
+from ..datasets.errors import UsageError
 from ..datasets.reading import Dataset, open_dataset
 from ..datasets.summary import Summary, summarize
 from ..envs.video import write_video
 from . import run_plots
+from .evaluation_results import Evaluation, caption, require_evaluation
 from .metrics import ENV_STEPS, WALL_S, Line, read_metrics
 from .run_directory import RunDirectory, RunRecord
-from .run_plots import Curve, Level
+from .run_plots import Curve, Group, Level
 
 _TEMPLATE = Path(__file__).with_name("run_report.html")
 _VIDEOS_PER_GROUP = 4
 
 
-@dataclasses.dataclass(frozen=True)
-class Evaluation:
-    """The part of an evaluation's result that the page shows."""
-
-    success_rate: float
-    success_interval: tuple[float, float]
-    length_mean_steps: float
-    episodes: int
-    videos: tuple[tuple[Path, str], ...]
-    """Each with a caption."""
-
-
 def write_report(
     run: Path,
     out: Path,
-    baseline: Path | None = None,
+    baselines: Sequence[Path] = (),
     datasets: Sequence[str] = (),
     timing: Path | None = None,
+    seeds: Sequence[Path] = (),
 ) -> Path:
     """Writes the page; everything on it is inside the one file.
 
     Args:
       run: a training run; its newest evaluation is the headline.
       out: the HTML file.
-      baseline: another run to compare with, by its newest evaluation.
+      baselines: other runs to compare with; those of one algorithm are one line.
       datasets: further datasets to list beside the run's own.
       timing: JSON file with seconds of wall time by phase.
+      seeds: further runs of the same algorithm and task, shown as one with it.
 
     Raises:
       UsageError: there is no run, or no evaluation of it.
@@ -65,52 +57,23 @@ def write_report(
         read_metrics(directory.metrics("actor")),
         read_metrics(directory.metrics("learner")),
     )
-    evaluation = newest_evaluation(run)
-    other = newest_evaluation(baseline) if baseline else None
+    same = [_Compared.read(path) for path in (run, *seeds)]
+    others = _by_algorithm(_Compared.read(path) for path in baselines)
+    _check_same_task(same, seeds)
+    evaluation = same[0].evaluation
+    other = next((found[0].evaluation for found in others.values()), None)
     demos = [open_dataset(item.path) for item in record.datasets]
     listed = [*demos, *_online(directory), *(open_dataset(path) for path in datasets)]
-    page = {
+    values = {
         "title": f"{record.run.algorithm.upper()} on {record.run.env_id.removeprefix('serlds/')}",
         "subtitle": _subtitle(record, demos),
-        "tiles": _tiles(evaluation, other, baseline, actor, learner),
-        "plots": _plots(actor, learner, _levels(other, baseline), timing),
+        "tiles": _tiles(same, others, actor, learner),
+        "plots": _plots(actor, learner, same, others, timing),
         "video_groups": _video_groups(demos, evaluation, other),
         "tables": [_dataset_table([summarize(dataset) for dataset in listed])],
     }
-    write_durably(out, _render(page).encode())
+    write_durably(out, page.render(_TEMPLATE, **values).encode())
     return out
-
-
-def newest_evaluation(run: Path) -> Evaluation:
-    """The newest evaluation of a run.
-
-    Raises:
-      UsageError: the run has none yet.
-      DamagedDatasetError: its file cannot be read.
-    """
-    paths = sorted((run / "evals").glob("*.json"), key=lambda path: path.stat().st_mtime)
-    if not paths:
-        raise UsageError(f"{run}: no evaluation of this run yet; run `serlds eval {run}` first")
-    try:
-        values = json.loads(paths[-1].read_text())
-        return Evaluation(
-            success_rate=values["success_rate"],
-            success_interval=tuple(values["success_interval"]),
-            length_mean_steps=values["length_mean_steps"],
-            episodes=values["episodes"],
-            videos=tuple(
-                (paths[-1].parent / name, _caption(number, values["lengths"][number], success))
-                for number, (name, success) in enumerate(
-                    zip(values["videos"], values["successes"], strict=False)
-                )
-            ),
-        )
-    except (KeyError, ValueError) as error:
-        raise DamagedDatasetError(f"{paths[-1]}: not an evaluation's result: {error}") from error
-
-
-def _caption(number: int, actions: int, success: bool) -> str:
-    return f"episode {number}, {actions} actions, {'success' if success else 'failure'}"
 
 
 def _online(directory: RunDirectory) -> list[Dataset]:
@@ -124,65 +87,128 @@ def _subtitle(record: RunRecord, demos: Sequence[Dataset]) -> str:
     return f"{learned if demos else ''}Training began on {began:%Y-%m-%d at %H:%M} UTC."
 
 
+@dataclasses.dataclass(frozen=True)
+class _Compared:
+    """A run as the page compares it with others."""
+
+    path: Path
+    algorithm: str
+    env_id: str
+    evaluation: Evaluation
+    curves: tuple[Curve, Curve] | None
+    """(success, return) of the evaluations while it trained online; None when there were none."""
+
+    @classmethod
+    def read(cls, path: Path) -> _Compared:
+        directory = RunDirectory.open(path)
+        run = directory.read_record().run
+        lines = read_metrics(directory.metrics("actor"))
+        measured = [line for line in lines if "eval/success_rate" in line]
+        curves = (_curve(measured, "eval/success_rate"), _curve(measured, "eval/return"))
+        return cls(
+            path=path,
+            algorithm=run.algorithm.upper(),
+            env_id=run.env_id,
+            evaluation=require_evaluation(path),
+            curves=curves if measured else None,
+        )
+
+
+def _by_algorithm(runs: Iterable[_Compared]) -> dict[str, list[_Compared]]:
+    found: dict[str, list[_Compared]] = {}
+    for run in runs:
+        found.setdefault(run.algorithm, []).append(run)
+    return found
+
+
+def _check_same_task(same: Sequence[_Compared], seeds: Sequence[Path]) -> None:
+    for run, path in zip(same[1:], seeds, strict=True):
+        if (run.algorithm, run.env_id) != (same[0].algorithm, same[0].env_id):
+            raise UsageError(
+                f"--seeds {path}: {run.algorithm} on {run.env_id}, but {same[0].path} is "
+                f"{same[0].algorithm} on {same[0].env_id}; compare it by --baseline"
+            )
+
+
 def _tiles(
-    evaluation: Evaluation,
-    other: Evaluation | None,
-    baseline: Path | None,
+    same: Sequence[_Compared],
+    others: Mapping[str, Sequence[_Compared]],
     actor: Sequence[Line],
     learner: Sequence[Line],
 ) -> list[dict[str, str]]:
-    tiles = [_success_tile(evaluation, "success", "good")]
-    if other and baseline:
-        name = _algorithm(baseline)
-        tiles.append(_success_tile(other, f"success of the baseline, {name}", "base"))
+    tiles = [_success_tile(same, "success", "good")]
+    for name, runs in others.items():
+        tiles.append(_success_tile(runs, f"success of the baseline, {name}", "base"))
     lines = [*actor, *learner]
     if lines:
         steps = max(line[ENV_STEPS] for line in lines)
         minutes = max(line[WALL_S] for line in lines) / 60
-        tiles.append({"value": f"{steps:,.0f}", "label": "environment steps of online training"})
+        if steps:
+            label = "environment steps of online training"
+            tiles.append({"value": f"{steps:,.0f}", "label": label})
         tiles.append({"value": f"{minutes:.1f} min", "label": "wall time of training"})
     return tiles
 
 
-def _success_tile(evaluation: Evaluation, label: str, kind: str) -> dict[str, str]:
-    low, high = evaluation.success_interval
-    detail = (
-        f"{label} over {evaluation.episodes} fresh episodes (95 % interval {low:.0%} to {high:.0%})"
-    )
-    return {"value": f"{evaluation.success_rate:.0%}", "label": detail, "kind": kind}
+def _success_tile(runs: Sequence[_Compared], label: str, kind: str) -> dict[str, str]:
+    rates = [run.evaluation.success_rate for run in runs]
+    low, high = runs[0].evaluation.success_interval
+    episodes = sum(run.evaluation.episodes for run in runs)
+    detail = f"{label} over {episodes} fresh episodes "
+    if len(runs) == 1:
+        detail += f"(95 % interval {low:.0%} to {high:.0%})"
+    else:
+        detail += f"of {len(runs)} runs ({min(rates):.0%} to {max(rates):.0%})"
+    return {"value": f"{sum(rates) / len(rates):.0%}", "label": detail, "kind": kind}
 
 
-def _algorithm(run: Path) -> str:
-    return RunDirectory.open(run).read_record().run.algorithm.upper()
+def _levels(others: Mapping[str, Sequence[_Compared]]) -> list[Level]:
+    """What has no curve over environment steps is a level."""
+    return [
+        Level(name, sum(run.evaluation.success_rate for run in runs) / len(runs))
+        for name, runs in others.items()
+        if not any(run.curves for run in runs)
+    ]
 
 
-def _levels(other: Evaluation | None, baseline: Path | None) -> list[Level]:
-    return [Level(_algorithm(baseline), other.success_rate)] if other and baseline else []
+def _groups(same: Sequence[_Compared], others: Mapping[str, Sequence[_Compared]]) -> list[Group]:
+    named = [("evaluation", same), *others.items()]
+    groups = []
+    for (name, runs), colour in zip(named, itertools.cycle(run_plots.COLOURS), strict=False):
+        if curves := tuple(run.curves for run in runs if run.curves):
+            label = f"{name}, {len(curves)} runs" if len(curves) > 1 else name
+            groups.append(Group(label, colour, curves))
+    return groups
 
 
 def _plots(
-    actor: Sequence[Line], learner: Sequence[Line], levels: Sequence[Level], timing: Path | None
+    actor: Sequence[Line],
+    learner: Sequence[Line],
+    same: Sequence[_Compared],
+    others: Mapping[str, Sequence[_Compared]],
+    timing: Path | None,
 ) -> list[dict[str, str]]:
     plots = []
-    if evaluations := [line for line in actor if "eval/success_rate" in line]:
+    if groups := _groups(same, others):
         episodes = [line for line in actor if "train/success" in line]
-        svg = run_plots.success_and_return(
-            (_curve(evaluations, "eval/success_rate"), _curve(evaluations, "eval/return")),
+        source = run_plots.success_and_return(
+            groups,
             (_curve(episodes, "train/success"), _curve(episodes, "train/return")),
-            levels,
+            _levels(others),
         )
         text = (
             "Evaluations act without exploration, on episodes that are not trained on; training "
             "episodes explore."
+            + (" Bands reach from the lowest to the highest run." if len(same) > 1 else "")
         )
-        plots.append(_plot("Success and return", text, svg))
+        plots.append(_plot("Success and return", text, source))
     if stored := [line for line in learner if "replay/online" in line and line[ENV_STEPS] > 0]:
-        svg = run_plots.replay_composition(
+        source = run_plots.replay_composition(
             *(np.array([line[name] for line in stored])
               for name in (ENV_STEPS, "replay/demos", "replay/online"))
         )  # fmt: skip
         text = "Transitions that the learner can draw from; each batch takes a fixed share of each."
-        plots.append(_plot("Replay composition", text, svg))
+        plots.append(_plot("Replay composition", text, source))
     if timing and (phases := json.loads(timing.read_text())):
         plots.append(_plot("Where the time went", "", run_plots.phase_bars(list(phases.items()))))
     return plots
@@ -195,8 +221,8 @@ def _curve(lines: Sequence[Line], name: str) -> Curve:
     return Curve(steps, wall_s, value)
 
 
-def _plot(title: str, text: str, svg: str) -> dict[str, str]:
-    return {"title": title, "text": text, "source": _data_url("image/svg+xml", svg.encode())}
+def _plot(title: str, text: str, source: str) -> dict[str, str]:
+    return {"title": title, "text": text, "source": source}
 
 
 def _video_groups(
@@ -231,13 +257,13 @@ def _demo_videos(demos: Sequence[Dataset]) -> list[dict[str, str]]:
             frames = episode.pixels(camera)
             rate_hz = float(episode.metadata.get(keys.CONTROL_HZ) or 10.0)
             write_video(path, [*frames, *[frames[-1]] * 5], rate_hz)
-            caption = _caption(number, episode.num_transitions, episode.success)
-            videos.append(_video(path.read_bytes(), caption))
+            text = caption(number, episode.num_transitions, episode.success)
+            videos.append(_video(path.read_bytes(), text))
     return videos
 
 
 def _video(content: bytes, caption: str) -> dict[str, str]:
-    return {"source": _data_url("video/mp4", content), "caption": caption}
+    return {"source": page.data_uri("video/mp4", content), "caption": caption}
 
 
 def _dataset_table(summaries: Sequence[Summary]) -> dict[str, Any]:
@@ -256,15 +282,3 @@ def _dataset_table(summaries: Sequence[Summary]) -> dict[str, Any]:
     columns = ("dataset", "episodes", "steps", "success", "collector", "size")
     text = "RLDS on disk; tfds.builder_from_directory opens each of them."
     return {"title": "Datasets", "text": text, "columns": columns, "rows": rows}
-
-
-def _data_url(kind: str, content: bytes) -> str:
-    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
-
-
-def _render(page: dict[str, Any]) -> str:
-    import jinja2
-
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
-    page["tiles"] = [{"kind": "", **tile} for tile in page["tiles"]]
-    return environment.from_string(_TEMPLATE.read_text()).render(**page)

@@ -5,23 +5,23 @@ from __future__ import annotations
 import dataclasses
 import signal
 import threading
-import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 
 from ..datasets.errors import UsageError
-from ..datasets.reading import open_dataset
-from ..envs.recording import open_store
-from ..envs.tasks import make_env
+from ..envs.takeover import DRIVERS
+from .adjusting import adjusted
 from .checkpoints import LearnerCounters, find_checkpoint, list_checkpoints, read_counters
 from .config import RunConfig
-from .config_json import differences
 from .live_view import LiveView, RunProgress
 from .metrics import ENV_STEPS, WALL_S, Line, last_values, read_metrics
+from .replay_budget import check_memory
 from .replay_server import choose_port
-from .replay_tables import ReplayPlan, online_updates
-from .run_directory import RunDirectory, RunRecord, Session, create_run_directory
+from .replay_tables import MOST_ACTORS, online_updates
+from .restarts import Restarts
+from .run_directory import RunDirectory, RunRecord, create_run_directory
 from .run_preparation import check_unchanged, prepare
 from .run_processes import RunProcesses
 from .stopping import StopRequest
@@ -56,18 +56,30 @@ class TrainResult:
         return "\n".join(lines)
 
 
-def train(config: RunConfig, out: Path, port: int = 0) -> TrainResult:
+def train(
+    config: RunConfig,
+    out: Path,
+    port: int = 0,
+    allow_unvalidated: bool = False,
+    actors: int = 1,
+    restarts: Restarts | None = None,
+    intervene: str = "",
+) -> TrainResult:
     """Trains a new run to its end; blocks, and shows how it goes.
 
     Args:
         config: What to train, on what, for how long.
         out: Directory of the run; must not exist.
         port: Of the replay server, on loopback; 0: any free one.
+        allow_unvalidated: Take demonstrations that `serlds validate` has not found good.
+        actors: How many actors to start, each in a process of its own.
+        restarts: When to start a process again that died; by default as `Restarts` says.
+        intervene: Who may take over from the policy of actor 0, see `envs.takeover`.
 
     Raises:
         UsageError: Something that was asked for cannot be done; nothing has been started or
             written.
-        ProcessDiedError: A process died; the others have been ended.
+        ProcessDiedError: A process died and is not started again; the others have been ended.
         KeyboardInterrupt: Ctrl-C or SIGTERM; all has been ended, with a checkpoint.
     """
     if out.exists():
@@ -75,15 +87,34 @@ def train(config: RunConfig, out: Path, port: int = 0) -> TrainResult:
             f"{out}: exists already; give --out a directory that does not exist yet, or go on "
             f"with that run by `serlds train --resume {out}`"
         )
-    record = prepare(config)
+    record = prepare(config, allow_unvalidated)
+    _check_actors(actors)
+    _check_driver(config, intervene)
     port = choose_port(port)
     directory = create_run_directory(out, record)
-    session = Session(replay=_replay_plan(record), started_unix_s=time.time())
-    return _run_session(directory, record, session, port)
+    return _run(directory, record, port, actors, restarts, intervene)
+
+
+def create(config: RunConfig, out: Path, allow_unvalidated: bool = False) -> RunDirectory:
+    """Makes the directory of a new run whose processes are started one by one.
+
+    Args:
+        config, out, allow_unvalidated: As of `train`.
+
+    Raises:
+        UsageError: As `train`.
+    """
+    return create_run_directory(out, prepare(config, allow_unvalidated))
 
 
 def resume(
-    run: Path, env_steps: int | None = None, asked: RunConfig | None = None, port: int = 0
+    run: Path,
+    changes: Mapping[str, int] = MappingProxyType({}),
+    asked: RunConfig | None = None,
+    port: int = 0,
+    actors: int = 1,
+    restarts: Restarts | None = None,
+    intervene: str = "",
 ) -> TrainResult:
     """Goes on with a run from its newest checkpoint.
 
@@ -92,64 +123,65 @@ def resume(
 
     Args:
         run: The run's directory.
-        env_steps: New total of environment steps, at least the configured one; None: as configured.
-        asked: A configuration that must be the run's own, up to the environment steps.
+        changes: New values of fields of the schedule, by name; those in ADJUSTABLE.
+        asked: A configuration that must be the run's own, up to those fields.
         port: Of the replay server, on loopback; 0: any free one.
+        actors, restarts, intervene: As of `train`.
 
     Raises:
         UsageError: There is no such run, it is finished, being trained, or asked for differently.
         ProcessDiedError, KeyboardInterrupt: As `train`.
     """
     directory = RunDirectory.open(run)
-    record = _extended(directory.read_record(), env_steps, asked)
+    record = adjusted(directory.read_record(), changes, asked)
     check_unchanged(record)
+    check_memory(record)
     found = list_checkpoints(directory.checkpoints)
     counters = read_counters(found[-1]) if found else LearnerCounters()
     _check_unfinished(record.run, counters, run)
+    _check_actors(actors)
+    _check_driver(record.run, intervene)
     port = choose_port(port)
-    directory.write_record(record)
-    steps = _recorded_steps(directory, record) if record.run.schedule.env_steps else 0
-    lines = [
-        line for name in ("learner", "actor") for line in read_metrics(directory.metrics(name))
-    ]
-    session = Session(
-        replay=_replay_plan(record),
-        started_unix_s=time.time(),
-        earlier_wall_s=max((line[WALL_S] for line in lines), default=0.0),
-        checkpoint=found[-1].name if found else "",
-        env_steps=steps,
-    )
-    return _run_session(directory, record, session, port)
+    return _run(directory, record, port, actors, restarts, intervene)
 
 
-def _run_session(
-    directory: RunDirectory, record: RunRecord, session: Session, port: int
+def _run(
+    directory: RunDirectory,
+    record: RunRecord,
+    port: int,
+    actors: int,
+    restarts: Restarts | None,
+    intervene: str,
 ) -> TrainResult:
     lock = directory.lock()
     try:
-        directory.address_file.unlink(missing_ok=True)
-        directory.write_session(session)
+        directory.write_record(record)
         stop = StopRequest()
         title = f"{record.run.algorithm} on {record.run.env_id}: {directory.path}"
         progress = RunProgress(directory, record.run)
         with _signals_to(stop), LiveView(title, progress, record.run) as view:
-            _supervise(RunProcesses(directory, record.run, port), view, stop)
+            _supervise(
+                RunProcesses(
+                    directory, record.run, port, stop, view.say, actors, restarts, intervene
+                ),
+                view,
+                stop,
+            )
         if stop:
             raise KeyboardInterrupt
     finally:
         lock.release()
     checkpoint = find_checkpoint(directory.checkpoints)
-    values = last_values(
-        [*read_metrics(directory.metrics("actor")), *read_metrics(directory.metrics("learner"))]
-    )
+    lines = [line for path in directory.metrics_files() for line in read_metrics(path)]
+    values = last_values(sorted(lines, key=lambda line: line[WALL_S]))
     return TrainResult(directory.path, checkpoint, int(checkpoint.name), values)
 
 
 def _supervise(processes: RunProcesses, view: LiveView, stop: StopRequest) -> None:
-    """Watches until all is done, one died, or stop; then ends all in order.
+    """Watches until all is done, one died for good, or stop; then ends all in order.
 
     Raises:
-        ProcessDiedError: One died.
+        ProcessDiedError: One died and is not started again.
         KeyboardInterrupt: Ctrl-C came again while they were ending; all have been killed.
     """
     try:
@@ -185,36 +217,20 @@ def _interrupt() -> None:
     raise KeyboardInterrupt
 
 
-def _replay_plan(record: RunRecord) -> ReplayPlan:
-    return ReplayPlan(
-        observation_dim=record.task.observation_dim,
-        action_dim=record.task.action_dim,
-        policy_size=record.policy_spec.size,
-        capacity=record.run.replay,
-    )
+def _check_actors(actors: int) -> None:
+    if not 1 <= actors <= MOST_ACTORS:
+        raise UsageError(f"--actors {actors}: expected 1 to {MOST_ACTORS}")
 
 
-def _extended(record: RunRecord, env_steps: int | None, asked: RunConfig | None) -> RunRecord:
-    """The record with more environment steps, if asked for; refuses any other difference."""
-    run = record.run
-    if asked is not None:
-        env_steps = asked.schedule.env_steps if env_steps is None else env_steps
-        same = dataclasses.replace(asked.schedule, env_steps=run.schedule.env_steps)
-        if found := differences(run, dataclasses.replace(asked, schedule=same)):
-            raise UsageError(
-                "a resumed run keeps its configuration; these fields differ:\n  "
-                + "\n  ".join(found)
-                + "\nOnly schedule.env_steps may grow. Begin a new run to change anything else."
-            )
-    if env_steps is None or env_steps == run.schedule.env_steps:
-        return record
-    if run.algorithm == "bc" or env_steps < run.schedule.env_steps:
+def _check_driver(config: RunConfig, intervene: str) -> None:
+    if intervene and intervene not in DRIVERS:
+        raise UsageError(f"--intervene {intervene}: expected one of {', '.join(DRIVERS)}")
+    if intervene and not config.schedule.env_steps:
+        raise UsageError(f"--intervene {intervene}: {config.algorithm} acts in no environment")
+    if config.algorithm == "hg-dagger" and not intervene:
         raise UsageError(
-            f"schedule.env_steps: {run.schedule.env_steps} in the run, {env_steps} asked; it can "
-            f"only grow, and bc has none"
+            f"hg-dagger learns from who takes over: give --intervene, one of {', '.join(DRIVERS)}"
         )
-    schedule = dataclasses.replace(run.schedule, env_steps=env_steps)
-    return dataclasses.replace(record, run=dataclasses.replace(run, schedule=schedule))
 
 
 def _check_unfinished(config: RunConfig, counters: LearnerCounters, run: Path) -> None:
@@ -228,13 +244,3 @@ def _check_unfinished(config: RunConfig, counters: LearnerCounters, run: Path) -
             f"{run}: this run is finished ({schedule.env_steps} environment steps, "
             f"{counters.updates} updates); to train longer give a larger --env-steps"
         )
-
-
-def _recorded_steps(directory: RunDirectory, record: RunRecord) -> int:
-    """Transitions in the run's log, after putting right what a crash left of it."""
-    with (
-        closing(make_env(record.run.env_id, **record.run.env_args)) as env,
-        open_store(env, directory.episodes),
-    ):
-        pass
-    return sum(e.num_transitions for e in open_dataset(directory.episodes).episodes())

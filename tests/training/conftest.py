@@ -1,11 +1,12 @@
 """A tiny task, demonstrations of it, and one replay server process that the tests share."""
 
 import contextlib
-import time
 
 import pytest
 
 from serlds.envs.recording import record_episodes
+from serlds.pipelines.validate import keep_verdict, validate
+from serlds.training.batch_log import BatchLog
 from serlds.training.child_process import ChildProcess
 from serlds.training.config import (
     NetworkConfig,
@@ -17,8 +18,8 @@ from serlds.training.config import (
 )
 from serlds.training.replay_client import wait_for_address
 from serlds.training.replay_server import choose_port
-from serlds.training.replay_tables import DEMOS, ONLINE, WEIGHTS, ReplayPlan
-from serlds.training.run_directory import Session, create_run_directory
+from serlds.training.replay_tables import DEMOS, ONLINE, WEIGHTS, WEIGHTS_NEWS
+from serlds.training.run_directory import create_run_directory
 from serlds.training.run_preparation import prepare
 from serlds.training.stopping import StopRequest
 
@@ -29,9 +30,10 @@ TINY = NetworkConfig(hidden_dims=(8,))
 
 @pytest.fixture(scope="session")
 def demos(tmp_path_factory):
-    """Directory of a dataset of 5 expert episodes."""
+    """Directory of a dataset of 5 expert episodes, validated."""
     directory = tmp_path_factory.mktemp("data") / "demos"
     record_episodes(ENV_ID, ENV_ARGS, directory, by="expert", episodes=5, seed=0)
+    assert keep_verdict(validate(directory)) == ""
     return directory / "1.0.0"
 
 
@@ -66,13 +68,6 @@ def served_run(tiny_rlpd, tmp_path_factory):
     """(directory, record, address) of a run whose replay server is up, in a process of its own."""
     record = prepare(tiny_rlpd)
     directory = create_run_directory(tmp_path_factory.mktemp("runs") / "served", record)
-    plan = ReplayPlan(
-        observation_dim=record.task.observation_dim,
-        action_dim=record.task.action_dim,
-        policy_size=record.policy_spec.size,
-        capacity=tiny_rlpd.replay,
-    )
-    directory.write_session(Session(replay=plan, started_unix_s=time.time()))
     server = ChildProcess(
         "replay server",
         "serlds.training.replay_server",
@@ -91,6 +86,13 @@ def client(served_run):
     import reverb
 
     client = reverb.Client(served_run[2])
-    for table in (DEMOS, ONLINE, WEIGHTS):
+    for table in (DEMOS, ONLINE, WEIGHTS, *WEIGHTS_NEWS):
         client.reset(table)
     return client
+
+
+@pytest.fixture
+def batch_log(tmp_path):
+    """Where a learner notes what it draws."""
+    with contextlib.closing(BatchLog(tmp_path / "batches")) as log:
+        yield log

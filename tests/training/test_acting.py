@@ -3,18 +3,20 @@
 import contextlib
 import dataclasses
 import threading
+import time
 
 import dm_env
 import numpy as np
 import pytest
 
+from serlds.datasets.errors import UsageError
 from serlds.training.acting import ActingStopped, ExploringPolicy, TransitionStreamer
-from serlds.training.policy import MLPPolicy
+from serlds.training.policy import PackedPolicy
 from serlds.training.replay_items import ItemLayout
 from serlds.training.replay_receiver import TableReceiver
 from serlds.training.replay_tables import ONLINE
 from serlds.training.replay_writer import TransitionStream
-from serlds.training.run_policy import StateReader
+from serlds.training.run_policy import ObservationReader
 from serlds.training.stopping import StopRequest
 from serlds.training.weights import WeightsPublisher, WeightsSubscriber
 
@@ -23,11 +25,11 @@ from serlds.training.weights import WeightsPublisher, WeightsSubscriber
 def acting(served_run, client):
     """Makes (policy, publish, stop) of the served run with changes to its schedule."""
     record = served_run[1]
-    publisher, subscriber = WeightsPublisher(client), WeightsSubscriber(client, interval_s=0.01)
+    publisher, subscriber = WeightsPublisher(client), WeightsSubscriber(client)
     packed = np.random.default_rng(0).standard_normal(record.policy_spec.size, dtype=np.float32)
 
-    def publish(learned_steps, is_final=False):
-        publisher.publish(packed, packed, 0, learned_steps, is_final)
+    def publish(learned_steps, is_final=False, **progress):
+        publisher.publish(packed, packed, 0, learned_steps, is_final, **progress)
         subscriber.wait(publisher_count() - 1, 10.0)
 
     counts = iter(range(1, 1000))
@@ -37,11 +39,11 @@ def acting(served_run, client):
 
     stop = StopRequest()
 
-    def make(env_steps=0, **schedule):
+    def make(actor=0, actors=1, identity=0, **schedule):
         changed = dataclasses.replace(record.run.schedule, **schedule)
-        read_state = StateReader(record.task.state_fields)
+        read = ObservationReader(record.task)
         policy = ExploringPolicy(
-            record.policy_spec, changed, subscriber, read_state, env_steps, stop
+            record.policy_spec, changed, subscriber, read, actor, actors, identity, stop
         )
         policy.reset(0)
         return policy, publish, stop
@@ -87,20 +89,82 @@ def test_the_actor_waits_when_it_is_far_enough_ahead(
 
 
 def test_the_final_publication_ends_all_waiting(acting, served_run):
-    policy, publish, _ = acting(max_actor_lead_steps=1, env_steps=100)
+    policy, publish, _ = acting(max_actor_lead_steps=1)
     with in_thread(lambda: policy(observation(served_run[1]))) as acted:
-        publish(learned_steps=5)
+        publish(learned_steps=5, env_steps=100)
         assert not acted.wait(0.3)
-        publish(learned_steps=5, is_final=True)
+        publish(learned_steps=5, is_final=True, env_steps=100)
         assert acted.wait(10.0)
 
 
 def test_a_waiting_actor_can_be_stopped(acting, served_run):
-    policy, publish, stop = acting(max_actor_lead_steps=1, env_steps=100)
-    publish(learned_steps=0)
+    policy, publish, stop = acting(max_actor_lead_steps=1)
+    publish(learned_steps=0, env_steps=100)
     threading.Timer(0.2, stop.request).start()
     with pytest.raises(ActingStopped):
         policy(observation(served_run[1]))
+
+
+def test_steps_of_all_actors_count_and_own_ones_once(acting, served_run):
+    policy, publish, _ = acting(actor=1, max_actor_lead_steps=100)
+    seen = observation(served_run[1])
+    publish(learned_steps=0, env_steps=40, received=[30, 4])  # 4 of an actor 1 that died
+    for _ in range(6):
+        policy(seen)
+    assert policy.env_steps == 46
+    publish(learned_steps=0, env_steps=52, received=[40, 6])  # 10 more of actor 0, 2 of ours
+    policy(seen)
+    assert policy.env_steps == 52 + 5
+    publish(learned_steps=0, env_steps=52, received=[40, 6], is_starved=True)  # 5 were lost
+    policy(seen)
+    assert policy.env_steps == 53
+
+
+def test_several_actors_share_the_lead(acting, served_run):
+    policy, publish, _ = acting(actors=3, max_actor_lead_steps=12)
+    publish(learned_steps=0)
+    seen = observation(served_run[1])
+    with in_thread(lambda: [policy(seen) for _ in range(4)]) as acted:
+        assert acted.wait(10.0)
+    with in_thread(lambda: policy(seen)) as acted:
+        assert not acted.wait(0.3)
+        publish(learned_steps=4, env_steps=12, received=[4, 4, 4])
+        assert acted.wait(10.0)
+
+
+def test_steps_that_were_lost_are_made_up_for(acting, served_run):
+    policy, publish, _ = acting(max_actor_lead_steps=100, env_steps=5)
+    publish(learned_steps=0)
+    for _ in range(5):
+        policy(observation(served_run[1]))
+    publish(learned_steps=3, env_steps=3, received=[3], is_starved=True)
+    assert policy.wait_for_final() is None
+    assert policy.env_steps == 3
+
+
+def test_an_actor_of_another_run_stops_before_it_acts(acting, served_run):
+    policy, publish, _ = acting(identity=7)
+    publish(learned_steps=0)
+    with pytest.raises(UsageError, match="another version of serlds than this actor"):
+        policy(observation(served_run[1]))
+
+
+def test_the_policys_age_and_lag_are_known(acting, served_run, client):
+    policy, publish, _ = acting(max_actor_lead_steps=10**9)
+    seen = observation(served_run[1])
+    publish(learned_steps=0)
+    policy(seen)
+    assert policy.lags_updates == []
+    assert 0 <= policy.ages_s[0] < 60
+    packed = np.ones(served_run[1].policy_spec.size, np.float32)
+    WeightsPublisher(client).publish(packed, packed, updates=30, learned_steps=0)
+    deadline_s = time.monotonic() + 10.0
+    while not policy.lags_updates:
+        policy(seen)
+        assert time.monotonic() < deadline_s
+    assert policy.lags_updates == [30]
+    policy.reset(1)
+    assert (policy.ages_s, policy.lags_updates) == ([], [])
 
 
 def test_first_actions_are_random_and_later_ones_the_policys(acting, served_run, client):
@@ -113,8 +177,8 @@ def test_first_actions_are_random_and_later_ones_the_policys(acting, served_run,
     for action in actions[:2]:
         np.testing.assert_allclose(action, rng.uniform(-1, 1, record.task.action_dim), rtol=1e-6)
     packed = np.random.default_rng(0).standard_normal(record.policy_spec.size, dtype=np.float32)
-    state = StateReader(record.task.state_fields)(seen)
-    expected = MLPPolicy(record.policy_spec, packed).sample(state, rng)
+    state = ObservationReader(record.task)(seen).state
+    expected = PackedPolicy(record.policy_spec, packed).sample(state, rng)
     np.testing.assert_allclose(actions[2], expected, rtol=1e-5)
 
 
@@ -122,7 +186,7 @@ def test_every_transition_is_streamed_with_its_place_in_the_log(served_run, clie
     record = served_run[1]
     layout = ItemLayout(record.task.observation_dim, record.task.action_dim)
     stream = TransitionStream(client, ONLINE)
-    streamer = TransitionStreamer(stream, layout, StateReader(record.task.state_fields))
+    streamer = TransitionStreamer(stream, layout, ObservationReader(record.task))
     actions = [np.full(layout.action_dim, i / 10, np.float32) for i in range(6)]
     for episode in (3, 4):
         streamer.begin(episode)
@@ -132,16 +196,16 @@ def test_every_transition_is_streamed_with_its_place_in_the_log(served_run, clie
         streamer(dm_env.termination(9.0, observation(record, 6.0)), actions[5])
     stream.close()
     taken = []
-    with contextlib.closing(TableReceiver(client.server_address, ONLINE, layout.width)) as receiver:
+    with contextlib.closing(TableReceiver(client.server_address, ONLINE, layout)) as receiver:
         while len(taken) < 12:
             taken += receiver.take(10.0)
-    rows = np.concatenate(taken)
+    rows = np.concatenate([one.packed for one in taken])
     transitions, (source, episodes, steps) = layout.unpack(rows), layout.origin(rows)
     assert source.tolist() == [-1] * 12
     assert episodes.tolist() == [3] * 6 + [4] * 6
     assert steps.tolist() == [*range(6), *range(6)]
-    np.testing.assert_array_equal(transitions.observation[..., 0], steps)
-    np.testing.assert_array_equal(transitions.next_observation[..., 0], steps + 1)
+    np.testing.assert_array_equal(transitions.observation.state[..., 0], steps)
+    np.testing.assert_array_equal(transitions.next_observation.state[..., 0], steps + 1)
     np.testing.assert_allclose(transitions.action[..., 0], steps / 10, rtol=1e-6)
     np.testing.assert_array_equal(transitions.discount, steps != 5)
     np.testing.assert_array_equal(transitions.reward, np.where(steps == 5, 9, steps))

@@ -10,7 +10,7 @@ import pytest
 
 from serlds.training.agents import create_agent
 from serlds.training.config import BCConfig, NetworkConfig, RLPDConfig, SACConfig
-from serlds.training.transition import Transition
+from serlds.training.transition import Observation, Transition
 
 S, A, U, B = 4, 2, 3, 16
 SMALL = NetworkConfig((16,))
@@ -49,11 +49,11 @@ def transitions(seed: int = 0, u: int = U, b: int = B) -> Transition:
         return rng.normal(size=(u, b, *shape)).astype(np.float32)
 
     return Transition(
-        observation=normal(S),
+        observation=Observation(normal(S)),
         action=np.tanh(normal(A)),
         reward=normal(),
         discount=(rng.random((u, b)) > 0.1).astype(np.float32),
-        next_observation=normal(S),
+        next_observation=Observation(normal(S)),
     )
 
 
@@ -128,7 +128,7 @@ def test_an_update_leaves_the_agent_before_untouched(name: str) -> None:
 @pytest.mark.parametrize("name", CONFIGS)
 def test_a_single_minibatch_is_a_stack_of_one(name: str) -> None:
     stacked = transitions(u=1)
-    single = Transition(*(x[0] for x in stacked))
+    single = jax.tree.map(lambda x: x[0], stacked)
     agent = agent_of(CONFIGS[name])
     assert same(agent.update(single)[0], agent.update_utd(stacked)[0])
 

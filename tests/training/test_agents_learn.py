@@ -1,12 +1,13 @@
 """Agents solve problems small enough to check in seconds."""
 
+import jax
 import numpy as np
 import pytest
 
 from serlds.training.agents import create_agent
 from serlds.training.config import BCConfig, NetworkConfig, RLPDConfig, SACConfig
-from serlds.training.policy import MLPPolicy, policy_spec
-from serlds.training.transition import Transition
+from serlds.training.policy import PackedPolicy, policy_spec
+from serlds.training.transition import Observation, Transition
 
 NETWORK = NetworkConfig((64, 64))
 
@@ -22,10 +23,10 @@ def reach_transitions(seed: int, u: int, b: int) -> Transition:
     action = rng.uniform(-1, 1, (u, b, 2)).astype(np.float32)
     moved = np.clip(position + 0.5 * action, -1, 1).astype(np.float32)
     reached = (np.linalg.norm(moved, axis=-1) < 0.2).astype(np.float32)
-    return Transition(position, action, reached, 1.0 - reached, moved)
+    return Transition(Observation(position), action, reached, 1.0 - reached, Observation(moved))
 
 
-def reach_success(policy: MLPPolicy, episodes: int = 200, steps: int = 6) -> float:
+def reach_success(policy: PackedPolicy, episodes: int = 200, steps: int = 6) -> float:
     """Share of random starts from which the mode actions reach the origin."""
     position = np.random.default_rng(99).uniform(-1, 1, (episodes, 2)).astype(np.float32)
     reached = np.zeros(episodes, bool)
@@ -36,8 +37,8 @@ def reach_success(policy: MLPPolicy, episodes: int = 200, steps: int = 6) -> flo
     return float(reached.mean())
 
 
-def policy_of(config, agent) -> MLPPolicy:
-    return MLPPolicy(policy_spec(config, 2, 2), np.asarray(agent.packed_evaluation_policy()))
+def policy_of(config, agent) -> PackedPolicy:
+    return PackedPolicy(policy_spec(config, 2, 2), np.asarray(agent.packed_evaluation_policy()))
 
 
 def fresh(config):
@@ -53,7 +54,9 @@ def test_bc_fits_a_function(distribution: str) -> None:
         x = rng.uniform(-1, 1, (20, 64, 2)).astype(np.float32)
         action = 0.8 * np.sin(3.0 * x)
         zeros = np.zeros(x.shape[:2], np.float32)
-        agent, _ = agent.update_utd(Transition(x, action, zeros, zeros, x))
+        agent, _ = agent.update_utd(
+            Transition(Observation(x), action, zeros, zeros, Observation(x))
+        )
     x = rng.uniform(-1, 1, (500, 2)).astype(np.float32)
     error = np.abs(policy_of(config, agent).mode(x) - 0.8 * np.sin(3.0 * x))
     assert error.mean() < 0.06
@@ -99,18 +102,20 @@ def test_rlpd_improves_on_the_policy_it_cloned() -> None:
 
     def demos(seed: int) -> Transition:
         batch = reach_transitions(seed, 4, 32)
-        turned = np.stack([batch.observation[..., 1], -batch.observation[..., 0]], axis=-1)
-        action = np.clip(-0.3 * batch.observation + turned, -1, 1).astype(np.float32)
-        moved = np.clip(batch.observation + 0.5 * action, -1, 1)
+        position = batch.observation.state
+        turned = np.stack([position[..., 1], -position[..., 0]], axis=-1)
+        action = np.clip(-0.3 * position + turned, -1, 1).astype(np.float32)
+        moved = np.clip(position + 0.5 * action, -1, 1)
         reached = (np.linalg.norm(moved, axis=-1) < 0.2).astype(np.float32)
-        return Transition(batch.observation, action, reached, 1.0 - reached, moved)
+        return Transition(batch.observation, action, reached, 1.0 - reached, Observation(moved))
 
     agent = fresh(config)
     for seed in range(60):
         agent, _ = agent.pretrain(demos(seed))
     cloned = reach_success(policy_of(config, agent))
     for seed in range(400):
-        half = zip(demos(seed), reach_transitions(1000 + seed, 4, 32), strict=True)
-        agent, _ = agent.update_utd(Transition(*(np.concatenate(p, axis=1) for p in half)))
+        halves = demos(seed), reach_transitions(1000 + seed, 4, 32)
+        joined = jax.tree.map(lambda *parts: np.concatenate(parts, axis=1), *halves)
+        agent, _ = agent.update_utd(joined)
     assert cloned < 0.6
     assert reach_success(policy_of(config, agent)) > 0.9

@@ -1,3 +1,4 @@
+import contextlib
 import dataclasses
 import resource
 
@@ -84,19 +85,27 @@ def test_a_damaged_checkpoint_is_named(record, tmp_path):
         read_policy(path)
 
 
-@pytest.fixture
+@contextlib.contextmanager
 def full_disk():
-    """Every file of this process ends after 2000 bytes, as on a disk that is full."""
+    """Every file of this process ends after 2000 bytes, as on a disk that is full.
+
+    Not a fixture: pytest's own output would meet the limit before the fixture ends.
+    """
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (2000, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-def test_a_full_disk_leaves_earlier_checkpoints(record, tmp_path, request):
+def test_a_full_disk_leaves_earlier_checkpoints(record, tmp_path):
     path = save(tmp_path, new_agent(record, 0), record, 5)
-    request.getfixturevalue("full_disk")
-    with pytest.raises(SerldsError, match="000000006: the checkpoint cannot be written"):
-        save(tmp_path, new_agent(record, 0), record, 6)
+    agent = new_agent(record, 0)
+    with (
+        full_disk(),
+        pytest.raises(SerldsError, match="000000006: the checkpoint cannot be written"),
+    ):
+        save(tmp_path, agent, record, 6)
     assert list_checkpoints(tmp_path) == [path]
     assert [child.name for child in tmp_path.iterdir()] == [path.name]

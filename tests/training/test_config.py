@@ -43,6 +43,9 @@ def run_config(algorithm: str = "rlpd", name: str = "paper") -> RunConfig:
         ("rlpd", "paper"),
         ("bc", "quickstart"),
         ("rlpd", "quickstart"),
+        *(("drq", name) for name in ("paper", "pixels")),
+        ("rlpd", "hil-serl"),
+        *((algorithm, name) for algorithm in ("bc", "rlpd") for name in ("pixels", "paper-pixels")),
     ],
 )
 def test_a_run_survives_json(algorithm: str, name: str) -> None:
@@ -67,6 +70,18 @@ def test_the_published_defaults_of_rlpd() -> None:
     assert (chosen.schedule.utd_ratio, chosen.schedule.batch_size) == (20, 256)
 
 
+def test_the_published_defaults_of_serl_from_pixels() -> None:
+    chosen = preset("drq", "paper")
+    agent = chosen.agent
+    assert (agent.ensemble_size, agent.subset_size, agent.discount) == (10, 2, 0.96)
+    assert (agent.initial_temperature, agent.target_entropy_per_dim) == (0.01, -0.5)
+    assert (agent.entropy_backup, agent.target_update_rate) == (False, 0.005)
+    assert agent.log_std_bounds == pytest.approx((-11.51, 1.61), abs=0.01)
+    assert (agent.encoder.features, agent.encoder.proprio_features) == (256, 64)
+    assert (chosen.schedule.batch_size, chosen.schedule.minibatches_per_update) == (256, 4)
+    assert preset("rlpd", "paper-pixels").agent == RLPDConfig(sac=agent, demo_fraction=0.5)
+
+
 @pytest.mark.parametrize(
     ("build", "message"),
     [
@@ -88,7 +103,7 @@ def test_the_published_defaults_of_rlpd() -> None:
         (lambda: ScheduleConfig(utd_ratio=0), "ScheduleConfig.utd_ratio"),
         (lambda: ScheduleConfig(env_steps=-1), "ScheduleConfig.env_steps"),
         (lambda: ReplayConfig(online_capacity=0), "ReplayConfig.online_capacity"),
-        (lambda: RunConfig("dqn", BCConfig(), "x"), "bc, sac, rlpd"),
+        (lambda: RunConfig("dqn", BCConfig(), "x"), "bc, hg-dagger, sac, drq, rlpd, vice"),
         (lambda: RunConfig("sac", BCConfig(), "x"), "a SACConfig for algorithm 'sac'"),
         (lambda: preset("rlpd", "nature"), "rlpd paper"),
         (lambda: preset("sac", "quickstart"), "known: bc paper"),
@@ -110,7 +125,7 @@ def test_wrong_values_are_refused_by_name(build, message: str) -> None:
         (("agent", "sac", "critic", "hidden_dims"), 64, "hidden_dims: expected a list"),
         (("agent", "sac", "critic", "activation"), "gelu", "expected one of"),
         (("env_args",), 5, "RunConfig.env_args: expected an object"),
-        (("algorithm",), "dqn", "expected one of bc, sac, rlpd"),
+        (("algorithm",), "dqn", "expected one of bc, hg-dagger, sac, drq, rlpd, vice"),
     ],
 )
 def test_a_damaged_config_file_is_refused_by_path(path, value, message: str) -> None:

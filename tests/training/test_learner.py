@@ -6,10 +6,12 @@ import shutil
 import threading
 import time
 
+import jax
 import numpy as np
 import pytest
 
 from serlds.datasets import keys
+from serlds.datasets.errors import UsageError
 from serlds.datasets.reading import open_dataset
 from serlds.datasets.store import EpisodeStore
 from serlds.training.checkpoints import find_checkpoint, list_checkpoints, read_counters
@@ -17,13 +19,14 @@ from serlds.training.config import BCConfig, NetworkConfig, RunConfig, ScheduleC
 from serlds.training.divergence import DivergedError
 from serlds.training.learner import learn
 from serlds.training.metrics import last_values, read_metrics
-from serlds.training.replay_items import ItemLayout, Origin
+from serlds.training.replay_items import ItemLayout, Origin, Rows
 from serlds.training.replay_loader import fill_tables
 from serlds.training.replay_tables import ONLINE
 from serlds.training.replay_writer import TransitionWriter
 from serlds.training.run_directory import RunDirectory
 from serlds.training.stopping import StopRequest
-from serlds.training.transition import Transition
+from serlds.training.tracing import trace
+from serlds.training.transition import Observation, Transition
 from serlds.training.weights import WeightsSubscriber
 
 
@@ -42,7 +45,7 @@ def refill(client, directory):
 
 @pytest.fixture
 def subscriber(client):
-    with contextlib.closing(WeightsSubscriber(client, interval_s=0.01)) as subscriber:
+    with contextlib.closing(WeightsSubscriber(client)) as subscriber:
         yield subscriber
 
 
@@ -80,15 +83,15 @@ def act(client, directory, steps, first=0):
     layout, rng = ItemLayout(task.observation_dim, task.action_dim), np.random.default_rng(first)
     ids = np.arange(first, first + steps)
     transition = Transition(
-        rng.standard_normal((steps, task.observation_dim)),
+        Observation(rng.standard_normal((steps, task.observation_dim))),
         rng.uniform(-1, 1, (steps, task.action_dim)),
         rng.random(steps),
         np.ones(steps),
-        rng.standard_normal((steps, task.observation_dim)),
+        Observation(rng.standard_normal((steps, task.observation_dim))),
     )
     writer = TransitionWriter(client, ONLINE)
     for row in layout.pack(transition, Origin(np.full(steps, -1), ids, ids)):
-        writer.write(row[None])
+        writer.write(Rows(row[None]))
     writer.flush()
 
 
@@ -105,15 +108,15 @@ def progress(subscriber, learned_steps):
 def test_learning_follows_the_actor_and_ends_complete(run, client, subscriber):
     with learning(run, client) as (_, join):
         first = subscriber.wait(0, 60.0)
-        assert first.counters[1:] == (10, 5, 0)  # 10 updates of pre-training, nothing online
+        assert first.counters[1:4] == (10, 5, 0)  # 10 updates of pre-training, nothing online
         act(client, run, 5)
-        assert progress(subscriber, 5)[1:] == (10, 5, 0)  # training starts after 5 steps
+        assert progress(subscriber, 5)[1:4] == (10, 5, 0)  # training starts after 5 steps
         act(client, run, 7, first=5)
         # Progress is published when the learner runs out of data, not only every 5 updates.
-        assert progress(subscriber, 12)[1:] == (17, 12, 0)
+        assert progress(subscriber, 12)[1:4] == (17, 12, 0)
         act(client, run, 48, first=12)
         join()
-    assert progress(subscriber, 60)[1:] == (65, 60, 1)
+    assert progress(subscriber, 60)[1:4] == (65, 60, 1)
     counters = read_counters(find_checkpoint(run.checkpoints))
     assert (counters.pretrain_updates, counters.online_updates, counters.env_steps) == (10, 55, 60)
     assert [path.name for path in list_checkpoints(run.checkpoints)] == ["000000060", "000000065"]
@@ -207,3 +210,60 @@ def test_offline_training_repeats_with_its_seed(run, client, demos):
         shutil.rmtree(checkpoint)
     np.testing.assert_array_equal(policies[0], policies[1])
     assert not np.array_equal(policies[0], policies[2])
+
+
+def arrays(checkpoint):
+    """Every array of a checkpoint's agent."""
+    import orbax.checkpoint as ocp
+
+    with ocp.StandardCheckpointer() as checkpointer:
+        leaves = jax.tree.leaves(checkpointer.restore(checkpoint.absolute() / "agent"))
+    return [np.asarray(leaf) for leaf in leaves]
+
+
+def test_a_killed_and_resumed_learner_ends_like_one_that_was_not(run, client, demos):
+    """Killed: it leaves no more than the checkpoint of update 40 of 80."""
+    make_bc(run, demos, updates=80)
+    record = run.read_record()
+    schedule = dataclasses.replace(record.run.schedule, checkpoint_interval_updates=40)
+    run.write_record(
+        dataclasses.replace(record, run=dataclasses.replace(record.run, schedule=schedule))
+    )
+    with learning(run, client) as (_, join):
+        join()
+    half, whole = list_checkpoints(run.checkpoints)
+    expected = arrays(whole)
+    shutil.rmtree(whole)
+    run.write_session(dataclasses.replace(run.read_session(), checkpoint=half.name))
+    with learning(run, client) as (_, join):
+        join()
+    resumed = find_checkpoint(run.checkpoints)
+    assert resumed == whole
+    assert len(expected) > 10
+    for array, other in zip(expected, arrays(resumed), strict=True):
+        assert array.dtype == other.dtype
+        assert array.tobytes() == other.tobytes()
+
+
+def test_the_batch_of_a_diverged_update_is_traced(run, client, demos, tmp_path):
+    """The trace holds the step that the error names, which the learner read from the batch."""
+    path = damaged(demos, tmp_path, keys.ACTION, episode_index=3, step=2)
+    make_bc(run, path)
+    with learning(run, client) as (_, join), pytest.raises(DivergedError) as raised:
+        join()
+    update = int(str(raised.value).partition("update ")[2].partition(":")[0])
+    found = trace(run.path, update)
+    places = set(zip(*(part.ravel().tolist() for part in found.origin), strict=True))
+    assert (0, 3, 2) in places
+    assert f"{path}: 256 transitions" in str(found)
+    with pytest.raises(UsageError, match="update 1000 was not made"):
+        trace(run.path, 1000)
+
+
+def test_a_learner_of_another_version_is_refused(run, client):
+    run.write_session(dataclasses.replace(run.read_session(), serlds_version="0.0.1"))
+    with (
+        pytest.raises(UsageError, match=r"serlds 0\.0\.1, this is serlds"),
+        learning(run, client) as (_, join),
+    ):
+        join()

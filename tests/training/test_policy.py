@@ -10,7 +10,8 @@ from serlds.datasets.errors import UsageError
 from serlds.training.agents import create_agent
 from serlds.training.agents.sac import policy_network
 from serlds.training.config import BCConfig, NetworkConfig, RLPDConfig, SACConfig
-from serlds.training.policy import MLPPolicy, policy_spec
+from serlds.training.networks import View
+from serlds.training.policy import PackedPolicy, policy_spec
 
 S, A = 5, 3
 SMALL = NetworkConfig((16,))
@@ -31,9 +32,10 @@ def test_numpy_pass_equals_the_learners(layer_norm: bool, activation: str) -> No
     config = SACConfig(actor=network, critic=SMALL)
     agent = create_agent(config, 0, MEAN, STD, A)
     mean, _ = policy_network(agent).apply(
-        {"params": agent.actor.params}, agent.normaliser.observations(OBSERVATIONS)
+        {"params": agent.actor.params},
+        View(agent.normaliser.states(OBSERVATIONS), jnp.zeros((0,))),
     )
-    policy = MLPPolicy(policy_spec(config, S, A), np.asarray(agent.packed_policy()))
+    policy = PackedPolicy(policy_spec(config, S, A), np.asarray(agent.packed_policy()))
     np.testing.assert_allclose(policy.mode(OBSERVATIONS), jnp.tanh(mean), atol=2e-6)
 
 
@@ -47,7 +49,7 @@ def test_numpy_pass_equals_the_learners(layer_norm: bool, activation: str) -> No
     ],
 )
 def test_actions_are_float32_bounded_and_of_the_observations_shape(config) -> None:
-    policy = MLPPolicy(policy_spec(config, S, A), packed(config))
+    policy = PackedPolicy(policy_spec(config, S, A), packed(config))
     rng = np.random.default_rng(0)
     for actions in (policy.mode(OBSERVATIONS), policy.sample(OBSERVATIONS, rng)):
         assert actions.shape == (16, A)
@@ -58,7 +60,7 @@ def test_actions_are_float32_bounded_and_of_the_observations_shape(config) -> No
 
 
 def test_one_observation_gives_the_same_action_as_in_a_batch() -> None:
-    policy = MLPPolicy(policy_spec(SAC, S, A), packed(SAC))
+    policy = PackedPolicy(policy_spec(SAC, S, A), packed(SAC))
     np.testing.assert_allclose(
         policy.mode(OBSERVATIONS)[3], policy.mode(OBSERVATIONS[3]), atol=1e-6
     )
@@ -66,7 +68,7 @@ def test_one_observation_gives_the_same_action_as_in_a_batch() -> None:
 
 def test_samples_spread_around_the_mode_by_the_learned_deviation() -> None:
     config = dataclasses.replace(SAC, initial_log_std=-2.0, log_std_bounds=(-2.0, -1.99))
-    policy = MLPPolicy(policy_spec(config, S, A), packed(config))
+    policy = PackedPolicy(policy_spec(config, S, A), packed(config))
     observations = np.repeat(OBSERVATIONS[:1], 20_000, axis=0)
     raw = np.arctanh(policy.sample(observations, np.random.default_rng(0)))
     np.testing.assert_allclose(raw.std(axis=0), np.exp(-2.0), rtol=0.05)
@@ -76,13 +78,13 @@ def test_samples_spread_around_the_mode_by_the_learned_deviation() -> None:
 
 def test_a_deterministic_policy_samples_its_mode() -> None:
     config = BCConfig(network=SMALL, distribution="deterministic")
-    policy = MLPPolicy(policy_spec(config, S, A), packed(config))
+    policy = PackedPolicy(policy_spec(config, S, A), packed(config))
     sampled = policy.sample(OBSERVATIONS, np.random.default_rng(0))
     np.testing.assert_array_equal(sampled, policy.mode(OBSERVATIONS))
 
 
 def test_the_same_seed_samples_the_same_actions() -> None:
-    policy = MLPPolicy(policy_spec(SAC, S, A), packed(SAC))
+    policy = PackedPolicy(policy_spec(SAC, S, A), packed(SAC))
     first = policy.sample(OBSERVATIONS, np.random.default_rng(7))
     np.testing.assert_array_equal(first, policy.sample(OBSERVATIONS, np.random.default_rng(7)))
     assert (first != policy.sample(OBSERVATIONS, np.random.default_rng(8))).any()
@@ -91,11 +93,11 @@ def test_the_same_seed_samples_the_same_actions() -> None:
 def test_a_dimension_that_never_moved_is_not_blown_up() -> None:
     still = np.zeros(S, np.float32)
     agent = create_agent(SAC, 0, MEAN, still, A)
-    policy = MLPPolicy(policy_spec(SAC, S, A), np.asarray(agent.packed_policy()))
+    policy = PackedPolicy(policy_spec(SAC, S, A), np.asarray(agent.packed_policy()))
     assert np.isfinite(policy.mode(OBSERVATIONS)).all()
     assert policy.spec.size == agent.packed_policy().size
 
 
 def test_weights_of_another_task_are_refused() -> None:
     with pytest.raises(UsageError, match="observations of 6 and actions of 3"):
-        MLPPolicy(policy_spec(SAC, S + 1, A), packed(SAC))
+        PackedPolicy(policy_spec(SAC, S + 1, A), packed(SAC))

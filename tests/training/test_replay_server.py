@@ -4,7 +4,12 @@ import psutil
 import pytest
 
 from serlds.datasets.errors import UsageError
+from serlds.training.child_process import ChildProcess
+from serlds.training.replay_client import wait_for_address
 from serlds.training.replay_server import choose_port
+from serlds.training.run_directory import create_run_directory
+from serlds.training.run_preparation import prepare
+from serlds.training.stopping import StopRequest
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])
@@ -49,3 +54,34 @@ def test_only_this_machine_reaches_the_server(served_run):
     for address in outside:
         with pytest.raises(OSError, match=r"refused|timed out"):
             socket.create_connection((address, int(port)), timeout=2)
+
+
+def test_other_machines_are_let_in_only_when_asked_for_and_not_silently(tiny_rlpd, tmp_path):
+    address = next(
+        (
+            found.address
+            for addresses in psutil.net_if_addrs().values()
+            for found in addresses
+            if found.family == socket.AF_INET and not found.address.startswith("127.")
+        ),
+        None,
+    )
+    if address is None:
+        pytest.skip("this machine has no other network interface")
+    directory = create_run_directory(tmp_path / "run", prepare(tiny_rlpd))
+    server = ChildProcess(
+        "replay server",
+        "serlds.training.replay_server",
+        [str(directory.path), "--port", str(choose_port()), "--host", address],
+        directory.log("replay"),
+        {},
+    )
+    try:
+        host, _, port = wait_for_address(directory, StopRequest()).rpartition(":")
+        assert host == address
+        with socket.create_connection((host, int(port)), timeout=5):
+            pass
+        log = directory.log("replay").read_text()
+        assert "warning: the replay server listens on every network interface" in log
+    finally:
+        server.stop(10.0)

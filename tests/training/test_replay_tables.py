@@ -2,6 +2,7 @@
 
 import dataclasses
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
 import numpy as np
@@ -12,13 +13,13 @@ from serlds.datasets.reading import open_dataset
 from serlds.training.config import ScheduleConfig
 from serlds.training.learner_replay import LearnerReplay
 from serlds.training.replay_client import inserted, table_infos
-from serlds.training.replay_items import ItemLayout, Origin, pack_episode
-from serlds.training.replay_loader import ROWS_PER_ITEM, fill_tables, newest_rows, write_table
+from serlds.training.replay_items import ItemLayout, Origin, Rows, pack_episode
+from serlds.training.replay_loader import ROWS_PER_ITEM, fill_tables, write_table
 from serlds.training.replay_receiver import TableReceiver
 from serlds.training.replay_tables import DEMOS, ONLINE, updates_paid_for
 from serlds.training.replay_writer import TransitionStream, TransitionWriter
 from serlds.training.stopping import StopRequest
-from serlds.training.transition import Transition
+from serlds.training.transition import Observation, Transition
 
 
 @pytest.fixture
@@ -37,7 +38,8 @@ def rows_of_ids(layout, ids, episode=7):
     states = np.repeat(ids[:, None], layout.observation_dim, axis=1)
     actions = np.repeat(ids[:, None], layout.action_dim, axis=1)
     origin = Origin(np.full(len(ids), -1), np.full(len(ids), episode), ids)
-    return layout.pack(Transition(states, actions, ids, ids, states + 1), origin)
+    before, after = Observation(states), Observation(states + 1)
+    return Rows(layout.pack(Transition(before, actions, ids, ids, after), origin))
 
 
 def insert(client, layout, ids):
@@ -57,6 +59,10 @@ def take_until(receiver, items):
     return taken
 
 
+def packed(taken):
+    return np.concatenate([rows.packed for rows in taken])
+
+
 def test_the_table_holds_exactly_the_steps_of_the_log(client, served_run, session, layout, demos):
     directory, record, _ = served_run
     fill_tables(client, directory, record, session)
@@ -65,44 +71,52 @@ def test_the_table_holds_exactly_the_steps_of_the_log(client, served_run, sessio
     episodes = enumerate(dataset.episodes())
     expected = np.concatenate([pack_episode(e, fields, layout, 0, i) for i, e in episodes])
     items = inserted(table_infos(client)[DEMOS])
-    with closing(TableReceiver(client.server_address, DEMOS, layout.width)) as receiver:
-        np.testing.assert_array_equal(np.concatenate(take_until(receiver, items)), expected)
+    with closing(TableReceiver(client.server_address, DEMOS, layout)) as receiver:
+        np.testing.assert_array_equal(packed(take_until(receiver, items)), expected)
 
 
 @pytest.mark.parametrize("count", [0, 1, ROWS_PER_ITEM - 1, ROWS_PER_ITEM, 2 * ROWS_PER_ITEM + 3])
 def test_tables_of_every_size_arrive_whole(client, layout, count):
-    rows = rows_of_ids(layout, np.arange(count))
-    write_table(client, ONLINE, np.array_split(rows, 3))
-    items = inserted(table_infos(client)[ONLINE])
-    assert items == count // ROWS_PER_ITEM + count % ROWS_PER_ITEM
-    with closing(TableReceiver(client.server_address, ONLINE, layout.width)) as receiver:
-        taken = [np.zeros((0, layout.width)), *take_until(receiver, items)]
-    np.testing.assert_array_equal(np.concatenate(taken), rows)
+    # More items than the table holds at once, so they are taken while they are written.
+    rows = rows_of_ids(layout, np.arange(count)).packed
+    parts = [Rows(part) for part in np.array_split(rows, 3)]
+    items = count // ROWS_PER_ITEM + count % ROWS_PER_ITEM
+    with (
+        closing(TableReceiver(client.server_address, ONLINE, layout)) as receiver,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        writing = pool.submit(write_table, client, ONLINE, parts, layout)
+        taken = [Rows(np.zeros((0, layout.width))), *take_until(receiver, items)]
+        writing.result()
+    assert inserted(table_infos(client)[ONLINE]) == items
+    np.testing.assert_array_equal(packed(taken), rows)
 
 
-def test_what_is_drawn_can_be_looked_up_in_the_log(client, served_run, session, demos):
+def test_what_is_drawn_can_be_looked_up_in_the_log(client, served_run, session, demos, batch_log):
     directory, record, _ = served_run
     fill_tables(client, directory, record, session)
     episodes = list(open_dataset(demos).episodes())
-    with closing(LearnerReplay(client, session)) as replay:
+    with closing(LearnerReplay(client, session, batch_log)) as replay:
         replay.fill(StopRequest())
         assert replay.size(DEMOS) == sum(e.num_transitions for e in episodes)
-        batch = replay.draw({DEMOS: 64, ONLINE: 0}, 3, np.random.default_rng(0))
+        batch = replay.draw({DEMOS: 64, ONLINE: 0}, 3, (0, 0))
     assert (batch.origin.source == 0).all()
     for place in np.ndindex(3, 64):
         episode, step = episodes[batch.origin.episode[place]], batch.origin.step[place]
         states = episode.state_matrix()
-        np.testing.assert_array_equal(batch.transitions.observation[place], states[step])
-        np.testing.assert_array_equal(batch.transitions.next_observation[place], states[step + 1])
+        np.testing.assert_array_equal(batch.transitions.observation.state[place], states[step])
+        np.testing.assert_array_equal(
+            batch.transitions.next_observation.state[place], states[step + 1]
+        )
         np.testing.assert_array_equal(batch.transitions.action[place], episode["action"][step])
         assert batch.transitions.reward[place] == episode["reward"][step]
         assert batch.transitions.discount[place] == episode["discount"][step]
 
 
-def test_statistics_are_those_of_the_demonstrations(client, served_run, session, demos):
+def test_statistics_are_those_of_the_demonstrations(client, served_run, session, demos, batch_log):
     directory, record, _ = served_run
     fill_tables(client, directory, record, session)
-    with closing(LearnerReplay(client, session)) as replay:
+    with closing(LearnerReplay(client, session, batch_log)) as replay:
         mean, std = replay.observation_statistics()
         assert (mean == 0).all() and (std == 1).all()  # nothing has arrived yet
         replay.fill(StopRequest())
@@ -124,18 +138,11 @@ def test_a_resumed_run_gets_its_newest_episodes_back(
     run = dataclasses.replace(record.run, replay=capacity)
     there = dataclasses.replace(directory, path=tmp_path)
     fill_tables(client, there, dataclasses.replace(record, run=run), resumed)
-    with closing(TableReceiver(client.server_address, ONLINE, layout.width)) as receiver:
-        origin = layout.origin(np.concatenate(take_until(receiver, 20)))
+    with closing(TableReceiver(client.server_address, ONLINE, layout)) as receiver:
+        origin = layout.origin(packed(take_until(receiver, 20)))
     lengths = [e.num_transitions for e in open_dataset(demos).episodes()]
     everything = [(-1, e, step) for e, n in enumerate(lengths) for step in range(n)]
     assert list(zip(*(part.tolist() for part in origin), strict=True)) == everything[-20:]
-
-
-def test_newest_rows_cuts_the_oldest():
-    episodes = [np.full((3, 1), i) for i in range(4)]
-    assert [len(rows) for rows in newest_rows(episodes, 7)] == [1, 3, 3]
-    assert [len(rows) for rows in newest_rows(episodes, 100)] == [3, 3, 3, 3]
-    assert newest_rows(episodes, 0) == []
 
 
 def test_more_demonstrations_than_there_is_room_for_are_refused(client, served_run, session):
@@ -147,7 +154,7 @@ def test_more_demonstrations_than_there_is_room_for_are_refused(client, served_r
 
 
 def test_every_item_is_taken_once_and_in_order_across_pauses(client, layout):
-    with closing(TableReceiver(client.server_address, ONLINE, layout.width)) as receiver:
+    with closing(TableReceiver(client.server_address, ONLINE, layout)) as receiver:
         taken, first = [], 0
         for burst in (1, 40, 3, 200):
             insert(client, layout, range(first, first + burst))
@@ -155,29 +162,31 @@ def test_every_item_is_taken_once_and_in_order_across_pauses(client, layout):
             taken += take_until(receiver, burst)
             assert receiver.take(0.7) == []  # longer than a reader's time limit
         assert receiver.items == first
-    assert np.concatenate(taken)[:, 0].tolist() == list(range(first))
+    assert packed(taken)[:, 0].tolist() == list(range(first))
     assert table_infos(client)[ONLINE].current_size == 0
 
 
 def test_a_stream_sends_all_rows_in_order(client, layout):
     stream = TransitionStream(client, ONLINE, interval_s=0.02)
-    with closing(TableReceiver(client.server_address, ONLINE, layout.width)) as receiver:
+    with closing(TableReceiver(client.server_address, ONLINE, layout)) as receiver:
         for number in range(30):
             stream.write(rows_of_ids(layout, [number]))
         taken = take_until(receiver, 30)  # without having been flushed
         stream.write(rows_of_ids(layout, [30]))
         stream.close()
         taken += take_until(receiver, 1)
-    assert np.concatenate(taken)[:, 0].tolist() == list(range(31))
+    assert packed(taken)[:, 0].tolist() == list(range(31))
 
 
 def test_inserting_waits_for_nobody(client, layout):
-    insert(client, layout, range(500))  # nobody takes them
-    assert inserted(table_infos(client)[ONLINE]) == 500
+    insert(client, layout, range(60))  # all that the table holds; nobody takes them
+    assert inserted(table_infos(client)[ONLINE]) == 60
 
 
-def test_receiving_counts_environment_steps(client, session, layout):
-    with closing(LearnerReplay(client, dataclasses.replace(session, env_steps=100))) as replay:
+def test_receiving_counts_environment_steps(client, session, layout, batch_log):
+    with closing(
+        LearnerReplay(client, dataclasses.replace(session, env_steps=100), batch_log)
+    ) as replay:
         insert(client, layout, range(8))
         count = 0
         while count < 8:
@@ -190,10 +199,10 @@ def test_receiving_counts_environment_steps(client, session, layout):
         assert replay.write_off_lost() == 0
 
 
-def test_transitions_lost_on_the_way_are_written_off(client, session, layout):
-    thief = TableReceiver(client.server_address, ONLINE, layout.width)
+def test_transitions_lost_on_the_way_are_written_off(client, session, layout, batch_log):
+    thief = TableReceiver(client.server_address, ONLINE, layout)
     time.sleep(0.3)  # until it waits at the table, before the learner does
-    with closing(LearnerReplay(client, session)) as replay:
+    with closing(LearnerReplay(client, session, batch_log)) as replay:
         insert(client, layout, range(20))
         take_until(thief, 1)
         while table_infos(client)[ONLINE].current_size:
@@ -209,12 +218,12 @@ def test_transitions_lost_on_the_way_are_written_off(client, session, layout):
         assert replay.write_off_lost() == 0
 
 
-def test_what_others_took_before_is_not_waited_for(client, session, layout):
+def test_what_others_took_before_is_not_waited_for(client, session, layout, batch_log):
     insert(client, layout, range(5))
-    with closing(TableReceiver(client.server_address, ONLINE, layout.width)) as earlier:
+    with closing(TableReceiver(client.server_address, ONLINE, layout)) as earlier:
         take_until(earlier, 5)
     insert(client, layout, range(3))
-    with closing(LearnerReplay(client, session)) as replay:
+    with closing(LearnerReplay(client, session, batch_log)) as replay:
         replay.fill(StopRequest())
         assert replay.size(ONLINE) == 3
         assert replay.env_steps == 0  # those of earlier sessions are counted in the session

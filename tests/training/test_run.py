@@ -1,6 +1,8 @@
 """Whole runs: real replay server, learner and actor processes."""
 
+import contextlib
 import dataclasses
+import json
 import os
 import signal
 import subprocess
@@ -14,17 +16,21 @@ import psutil
 import pytest
 
 from serlds.datasets.errors import UsageError
+from serlds.datasets.intervals import wilson_interval
 from serlds.datasets.reading import open_dataset
 from serlds.envs.dm_adapter import GymAsDmEnv
 from serlds.envs.rollout import run_episode
 from serlds.envs.tasks import make_env
+from serlds.training.batch_log import list_batch_logs
 from serlds.training.checkpoints import find_checkpoint, read_counters
 from serlds.training.child_process import ProcessDiedError
-from serlds.training.evaluation import evaluate
+from serlds.training.evaluation import evaluate, evaluate_seeds
 from serlds.training.metrics import read_metrics
+from serlds.training.restarts import Restarts
 from serlds.training.run_directory import RunDirectory
 from serlds.training.run_policy import load_policy
 from serlds.training.supervisor import resume, train
+from serlds.training.tracing import trace
 
 MODULES = {
     "replay server": "serlds.training.replay_server",
@@ -77,37 +83,78 @@ def training_error(call):
     return thread, errors
 
 
-@pytest.mark.parametrize("name", ["learner", "actor"])
-def test_a_killed_process_ends_the_run_and_is_named(tiny_rlpd, tmp_path, name):
-    run = tmp_path / "run"
-    thread, errors = training_error(lambda: train(with_steps(tiny_rlpd, ENDLESS), run))
-    wait_for(lambda: MODULES[name] in processes_of(run))
-    os.kill(processes_of(run)[MODULES[name]].pid, signal.SIGKILL)
-    thread.join(150.0)
-    assert not thread.is_alive()
-    assert isinstance(errors[0], ProcessDiedError)
-    assert f"the {name} was killed by SIGKILL" in str(errors[0])
-    assert not processes_of(run)
+def kill(run, name):
+    """Kills a process of the run once it is there; returns its process id."""
+    pid = wait_for(lambda: processes_of(run).get(MODULES[name])).pid
+    os.kill(pid, signal.SIGKILL)
+    return pid
+
+
+def is_replaced(run, name, pid):
+    found = processes_of(run).get(MODULES[name])
+    return found is not None and found.pid != pid
 
 
 @pytest.fixture(scope="module")
 def run(tiny_rlpd, tmp_path_factory):
-    """A run whose replay server was killed in the middle."""
-    run = tmp_path_factory.mktemp("runs") / "run"
-    thread, errors = training_error(lambda: train(with_steps(tiny_rlpd, ENDLESS), run))
-    wait_for(lambda: episodes_acted(run) >= 2)
-    os.kill(processes_of(run)[MODULES["replay server"]].pid, signal.SIGKILL)
+    """A run whose processes were killed one after the other, and the learner for good at last."""
+    run, rng = tmp_path_factory.mktemp("runs") / "run", np.random.default_rng(0)
+    restarts = Restarts(most_quick_deaths=4, first_delay_s=0.1)
+    config = with_steps(tiny_rlpd, ENDLESS)
+    thread, errors = training_error(lambda: train(config, run, restarts=restarts))
+    acted = 2
+    for name in ("actor", "learner", "replay server"):
+        wait_for(lambda acted=acted: episodes_acted(run) >= acted or errors)
+        time.sleep(rng.uniform(0.0, 0.5))
+        pid = kill(run, name)
+        wait_for(lambda name=name, pid=pid: is_replaced(run, name, pid) or errors)
+        acted = episodes_acted(run) + 2
+    wait_for(lambda: episodes_acted(run) >= acted or errors)
+    while thread.is_alive() and not errors:
+        if found := processes_of(run).get(MODULES["learner"]):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(found.pid, signal.SIGKILL)
+        time.sleep(0.2)
     thread.join(150.0)
     assert not thread.is_alive()
     return run, errors
 
 
-def test_the_death_of_the_replay_server_leaves_a_checkpoint(run):
+def test_processes_that_die_again_and_again_end_the_run(run):
     path, errors = run
     assert isinstance(errors[0], ProcessDiedError)
-    assert "the replay server was killed by SIGKILL" in str(errors[0])
+    assert "the learner died 4 times in a row" in str(errors[0])
+    assert "was killed by SIGKILL" in str(errors[0])
     assert not processes_of(path)
+
+
+def test_after_each_death_training_went_on_from_a_checkpoint_and_the_log(run):
+    path, _ = run
+    directory = RunDirectory.open(path)
     assert read_counters(find_checkpoint(path / "checkpoints")).updates > 10
+    episodes = list(open_dataset(directory.episodes).episodes())
+    # At least the first, one after the learner's death and one after the server's.
+    assert len(list_batch_logs(directory.batches)) >= 3
+    assert directory.read_session().number >= 3
+    assert len({e.metadata["seed"] for e in episodes}) == len(episodes)
+    trained = [x for x in read_metrics(directory.metrics("actor")) if "train/success" in x]
+    numbers = [line["train/episodes"] for line in trained]
+    assert len(episodes) - numbers[-1] in (0, 1)  # killed between the log and the line at most
+    assert numbers == sorted(set(numbers))
+
+
+def test_what_every_batch_was_made_of_can_be_told(run):
+    path, _ = run
+    directory = RunDirectory.open(path)
+    lengths = [e.num_transitions for e in open_dataset(directory.episodes).episodes()]
+    newest = int(find_checkpoint(path / "checkpoints").name)
+    for update in (1, 11, (11 + newest) // 2, newest):
+        found = trace(path, update)
+        online = found.origin.source == -1
+        assert online.any() == (update > 10)
+        recorded = online & ~found.is_abandoned
+        places = zip(found.origin.episode[recorded], found.origin.step[recorded], strict=True)
+        assert all(step < lengths[episode] for episode, step in places)
 
 
 def test_ctrl_c_leaves_a_checkpoint_and_no_process(run):
@@ -178,6 +225,19 @@ def test_the_trained_policy_is_evaluated_on_chosen_seeds(run):
     assert 0 <= low <= result.success_rate <= high <= 1
     with pytest.raises(UsageError, match="no checkpoint 3"):
         evaluate(path, episodes=1, checkpoint="3")
+
+
+def test_several_seeds_are_told_one_by_one_and_pooled(run):
+    path, _ = run
+    results, pooled = evaluate_seeds(path, 2, (50, 60))
+    alone = evaluate(path, episodes=2, seed=60, name="alone")
+    assert results[1].lengths == alone.lengths
+    assert pooled.lengths == results[0].lengths + results[1].lengths
+    assert pooled.episodes == 4
+    assert pooled.success_interval == wilson_interval(sum(pooled.successes), 4)
+    assert json.loads(Path(pooled.path).read_text())["seeds"] == [50, 60]
+    with pytest.raises(UsageError, match="seeds 50 and 51 share episodes"):
+        evaluate_seeds(path, 2, (51, 50))
 
 
 def test_evaluation_films_its_first_episodes(run):

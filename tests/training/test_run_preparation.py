@@ -8,7 +8,9 @@ from serlds import __version__
 from serlds.datasets.errors import DatasetNotFoundError, SchemaError, UsageError
 from serlds.datasets.reading import open_dataset
 from serlds.datasets.store import EpisodeStore
+from serlds.datasets.verdict import VERDICT_FILE, read_verdict
 from serlds.envs.tasks import UnknownTaskError
+from serlds.pipelines.validate import keep_verdict, validate
 from serlds.training.presets import preset
 from serlds.training.run_directory import RunDirectory, create_run_directory
 from serlds.training.run_preparation import check_unchanged, prepare
@@ -104,16 +106,65 @@ def test_the_record_names_all_that_the_run_depends_on(tiny_rlpd, tmp_path):
     (dataset,), opened = record.datasets, open_dataset(tiny_rlpd.demos[0])
     assert (dataset.name, dataset.version) == ("demos", "1.0.0")
     assert (dataset.digest, dataset.episodes) == (opened.digest, 5)
+    assert dataset.verdict == read_verdict(opened.directory) and dataset.verdict.errors == 0
     assert record.task.state_fields == tuple(f.path for f in opened.schema.state_fields)
     assert record.versions["serlds"] == __version__
     assert {"jax", "dm-reverb", "numpy"} <= set(record.versions)
+
+
+@pytest.fixture
+def unvalidated(tiny_rlpd, tmp_path):
+    """Directory of a copy of the demonstrations, and a run's configuration that names it."""
+    opened = open_dataset(tiny_rlpd.demos[0])
+    with EpisodeStore.open(tmp_path / "copy", opened.schema) as store:
+        for episode in opened.episodes():
+            store.append(episode)
+    directory = tmp_path / "copy" / "1.0.0"
+    return directory, changed(tiny_rlpd, demos=(str(directory),))
+
+
+def test_demonstrations_must_have_been_validated(unvalidated, tmp_path):
+    directory, config = unvalidated
+    with pytest.raises(UsageError, match=r"has not been validated; run `serlds validate .*copy"):
+        train(config, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+    assert prepare(config, allow_unvalidated=True).datasets[0].verdict is None
+    keep_verdict(validate(directory))
+    assert prepare(config).datasets[0].verdict.errors == 0
+    (directory / VERDICT_FILE).write_text("{}")
+    with pytest.raises(UsageError, match="has not been validated"):
+        prepare(config)
+
+
+def test_a_verdict_on_other_content_does_not_count(unvalidated):
+    directory, config = unvalidated
+    keep_verdict(validate(directory))
+    opened = open_dataset(directory)
+    with EpisodeStore.open(directory, opened.schema) as store:
+        episode = opened.episode(0)
+        metadata = {**episode.metadata, "episode_id": "another"}
+        store.append(dataclasses.replace(episode, metadata=metadata))
+    with pytest.raises(UsageError, match="has changed since it was validated"):
+        prepare(config)
+    keep_verdict(validate(directory))
+    with pytest.raises(UsageError, match=r"has 1 error\(s\) by the checks duplicates"):
+        prepare(config)
+    assert prepare(config, allow_unvalidated=True).datasets[0].verdict.errors == 1
+
+
+def test_a_run_that_began_is_resumed_without_asking_again(unvalidated, tmp_path):
+    directory, config = unvalidated
+    run = create_run_directory(tmp_path / "run", prepare(config, allow_unvalidated=True))
+    check_unchanged(run.read_record())
+    keep_verdict(validate(directory))
+    check_unchanged(run.read_record())
 
 
 def test_demonstrations_that_have_changed_stop_a_resume(tiny_rlpd, tmp_path):
     opened = open_dataset(tiny_rlpd.demos[0])
     with EpisodeStore.open(tmp_path / "copy", opened.schema) as store:
         store.append(opened.episode(0))
-    record = prepare(changed(tiny_rlpd, demos=(str(tmp_path / "copy"),)))
+    record = prepare(changed(tiny_rlpd, demos=(str(tmp_path / "copy"),)), allow_unvalidated=True)
     check_unchanged(record)
     with EpisodeStore.open(tmp_path / "copy", opened.schema) as store:
         store.append(opened.episode(1))
@@ -127,7 +178,7 @@ def test_a_resume_with_another_configuration_names_the_fields(tiny_rlpd, tmp_pat
     with pytest.raises(UsageError, match=r"(?s)schedule.batch_size: 8 .* 16 asked.*seed: 0 .* 3"):
         resume(tmp_path / "run", asked=asked)
     with pytest.raises(UsageError, match="60 in the run, 50 asked; it can only grow"):
-        resume(tmp_path / "run", env_steps=50)
+        resume(tmp_path / "run", {"env_steps": 50})
 
 
 def test_there_must_be_a_run_to_resume(tmp_path):

@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Protocol, Self
 
 import jax
 
-from ..config import AgentConfig, BCConfig, RLPDConfig
+from ..config import AgentConfig, BCConfig, RLPDConfig, SACConfig, VICEConfig
+from ..division import Division
 from ..transition import Transition
 from .bc import BCAgent
 from .rlpd import RLPDAgent
 from .sac import SACAgent
+from .several import SeveralAgents
+from .vice import VICEAgent
 
-__all__ = ["Agent", "BCAgent", "RLPDAgent", "SACAgent", "create_agent"]
+__all__ = [
+    "Agent",
+    "BCAgent",
+    "RLPDAgent",
+    "SACAgent",
+    "SeveralAgents",
+    "VICEAgent",
+    "create_agent",
+]
 
 
 class Agent(Protocol):
@@ -37,7 +50,9 @@ def create_agent(
     observation_mean: jax.Array,
     observation_std: jax.Array,
     action_dim: int,
-) -> BCAgent | SACAgent | RLPDAgent:
+    image_shapes: Mapping[str, tuple[int, int, int]] = MappingProxyType({}),
+    division: Division | None = None,
+) -> BCAgent | SACAgent | RLPDAgent | VICEAgent | SeveralAgents:
     """A fresh agent of the configuration's class.
 
     Args:
@@ -46,9 +61,22 @@ def create_agent(
         observation_mean: (S,) float32 that observations are centred on.
         observation_std: (S,) float32 that observations are divided by.
         action_dim: Length A of the action.
+        image_shapes: (H, W, 3) by camera, of the cameras that the agent sees.
+        division: How several agents divide the work; None: there is one.
+
+    Raises:
+        UsageError, DamagedDatasetError: The file of a frozen encoder is missing or not right.
     """
-    if isinstance(config, BCConfig):
-        return BCAgent.create(seed, observation_mean, observation_std, action_dim, config)
-    if isinstance(config, RLPDConfig):
-        return RLPDAgent.create(seed, observation_mean, observation_std, action_dim, config)
-    return SACAgent.create(seed, observation_mean, observation_std, action_dim, config)
+    if division is not None:
+        return SeveralAgents.create(
+            create_agent,
+            division,
+            config,
+            seed,
+            observation_mean,
+            observation_std,
+            image_shapes,
+        )
+    kinds = {BCConfig: BCAgent, SACConfig: SACAgent, RLPDConfig: RLPDAgent, VICEConfig: VICEAgent}
+    agent = kinds[type(config)]
+    return agent.create(seed, observation_mean, observation_std, action_dim, config, image_shapes)

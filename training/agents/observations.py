@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import NamedTuple
 
 import flax
 import jax
 import jax.numpy as jnp
 
+from ..networks import Params
 from ..policy import PolicySpec
-from ..transition import Transition
+from ..transition import Observation, Transition
 
 MINIMUM_STD = 1e-2
 """Floor of a dimension's standard deviation: one that hardly moved is not blown up."""
@@ -30,9 +31,17 @@ class Normaliser:
         mean, std = jnp.asarray(mean, jnp.float32), jnp.asarray(std, jnp.float32)
         return cls(mean, jnp.maximum(std, MINIMUM_STD))
 
-    def observations(self, observations: jax.Array) -> jax.Array:
+    def states(self, states: jax.Array) -> jax.Array:
         """(..., S) -> (..., S)."""
-        return (observations - self.mean) / self.std
+        return (states - self.mean) / self.std
+
+    def raw(self, states: jax.Array) -> jax.Array:
+        """The inverse of `states`: (..., S) -> (..., S)."""
+        return states * self.std + self.mean
+
+    def observations(self, observations: Observation) -> Observation:
+        """The same observations with the state normalised."""
+        return observations._replace(state=self.states(observations.state))
 
     def transitions(self, batch: Transition) -> Transition:
         """The same transitions with both observations normalised."""
@@ -42,10 +51,20 @@ class Normaliser:
         )
 
 
-def pack_policy(spec: PolicySpec, params: Any, normaliser: Normaliser) -> jax.Array:
+class PolicyParams(NamedTuple):
+    """All parameters of a policy."""
+
+    actor: Params
+    """Of its network."""
+    encoder: Params
+    """Of the image encoders that it looks through, by camera; empty without."""
+    gripper: Params
+    """Of the critic that chooses what grippers do; empty without."""
+
+
+def pack_policy(spec: PolicySpec, params: PolicyParams, normaliser: Normaliser) -> jax.Array:
     """All arrays of a policy in the order of `spec.layout()`: (spec.size,) float32."""
     arrays = {"observation/mean": normaliser.mean, "observation/std": normaliser.std}
-    for layer, weights in params.items():
-        for name, value in weights.items():
-            arrays[f"{layer}/{name}"] = value
+    parts = {**params.actor, "encoder": params.encoder, "gripper": params.gripper}
+    arrays |= flax.traverse_util.flatten_dict(parts, sep="/")
     return jnp.concatenate([arrays[name].ravel() for name in spec.layout()])

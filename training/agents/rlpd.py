@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import flax
 import jax
 import jax.numpy as jnp
@@ -11,8 +13,9 @@ from ..config import RLPDConfig
 from ..networks import Params
 from ..transition import Transition
 from .actor import cloning_error
+from .minibatches import over_minibatches
 from .optimiser import Optimised, descend, start
-from .sac import Info, SACAgent, policy_network, update_sac
+from .sac import Info, SACAgent, current_policy, policy_network, update_sac
 
 
 @flax.struct.dataclass
@@ -21,6 +24,7 @@ class RLPDAgent:
 
     sac: SACAgent
     cloning_state: optax.OptState
+    encoder_cloning_state: optax.OptState
     config: RLPDConfig = flax.struct.field(pytree_node=False)
 
     @classmethod
@@ -31,6 +35,7 @@ class RLPDAgent:
         observation_std: jax.Array,
         action_dim: int,
         config: RLPDConfig,
+        image_shapes: Mapping[str, tuple[int, int, int]],
     ) -> RLPDAgent:
         """A fresh agent.
 
@@ -40,14 +45,21 @@ class RLPDAgent:
             observation_std: (S,) float32 standard deviation of the same.
             action_dim: Length A of the action.
             config: Hyper-parameters.
+            image_shapes: (H, W, 3) of the cameras that the agent sees.
         """
-        sac = SACAgent.create(seed, observation_mean, observation_std, action_dim, config.sac)
-        cloning = start(sac.actor.params, config.bc_pretrain_learning_rate)
-        return cls(sac, cloning.state, config)
+        sac = SACAgent.create(
+            seed, observation_mean, observation_std, action_dim, config.sac, image_shapes
+        )
+        actor = start(sac.actor.params, config.bc_pretrain_learning_rate)
+        encoder = start(sac.vision.encoder.params, config.bc_pretrain_learning_rate)
+        return cls(sac, actor.state, encoder.state, config)
 
     @jax.jit
     def pretrain(self, batches: Transition) -> tuple[RLPDAgent, Info]:
         """Clones the demonstrated actions, before any reinforcement learning.
+
+        Encoders are trained with the policy here: there is no value yet that they could learn from.
+        A gripper critic is left as it is.
 
         Args:
             batches: (U, B, ...) demonstrations; one actor update per minibatch.
@@ -55,23 +67,12 @@ class RLPDAgent:
         Returns:
             The agent after, and the mean of the loss.
         """
+        has_images = self.sac.vision.config is not None
         batches = self.sac.normaliser.transitions(batches)
-
-        def loss(params: Params, batch: Transition) -> jax.Array:
-            mean, _ = policy_network(self.sac).apply({"params": params}, batch.observation)
-            return cloning_error(jnp.tanh(mean), batch.action)
-
-        def step(actor: Optimised, batch: Transition) -> tuple[Optimised, jax.Array]:
-            value, gradients = jax.value_and_grad(loss)(actor.params, batch)
-            return descend(actor, gradients, self.config.bc_pretrain_learning_rate), value
-
-        cloned = Optimised(self.sac.actor.params, self.cloning_state)
-        cloned, losses = jax.lax.scan(step, cloned, batches)
-        average = None if self.sac.average_actor is None else cloned.params
-        sac = self.sac.replace(
-            actor=self.sac.actor.replace(params=cloned.params), average_actor=average
-        )
-        return self.replace(sac=sac, cloning_state=cloned.state), {"cloning_loss": losses.mean()}
+        agent, info = over_minibatches(_clone, self, batches, has_images)
+        if agent.sac.average_policy is not None:
+            agent = agent.replace(sac=agent.sac.replace(average_policy=current_policy(agent.sac)))
+        return agent, jax.tree.map(jnp.mean, info)
 
     @jax.jit
     def update_utd(self, batches: Transition) -> tuple[RLPDAgent, Info]:
@@ -97,4 +98,26 @@ class RLPDAgent:
 
     def _cloning_penalty(self, mode: jax.Array, batch: Transition) -> jax.Array:
         rows = self.config.demo_rows(batch.reward.shape[0])
-        return self.config.bc_weight * cloning_error(mode[:rows], batch.action[:rows])
+        demonstrated = self.sac.gripper.motion(batch.action[:rows])
+        return self.config.bc_weight * cloning_error(mode[:rows], demonstrated)
+
+
+def _clone(agent: RLPDAgent, batch: Transition) -> tuple[RLPDAgent, Info]:
+    """One cloning update of policy and encoders from normalised demonstrations (B, ...)."""
+    sac, rate = agent.sac, agent.config.bc_pretrain_learning_rate
+    rng, shift_key, dropout_key = jax.random.split(sac.rng, 3)
+    batch = sac.vision.shifted(shift_key, batch)
+
+    def loss(params: Params, encoder: Params) -> jax.Array:
+        view = sac.vision.view(encoder, batch.observation, dropout_key)
+        mean, _ = policy_network(sac).apply({"params": params}, view)
+        return cloning_error(jnp.tanh(mean), sac.gripper.motion(batch.action))
+
+    before = sac.actor.params, sac.vision.encoder.params
+    value, gradients = jax.value_and_grad(loss, (0, 1))(*before)
+    actor = descend(Optimised(before[0], agent.cloning_state), gradients[0], rate)
+    encoder = descend(Optimised(before[1], agent.encoder_cloning_state), gradients[1], rate)
+    vision = sac.vision.replace(encoder=sac.vision.encoder.replace(params=encoder.params))
+    sac = sac.replace(rng=rng, actor=sac.actor.replace(params=actor.params), vision=vision)
+    agent = agent.replace(sac=sac, cloning_state=actor.state, encoder_cloning_state=encoder.state)
+    return agent, {"cloning_loss": value}

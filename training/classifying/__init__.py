@@ -1,0 +1,1 @@
+"""Success classifiers: examples from datasets, training, measuring, writing."""
