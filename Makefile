@@ -6,11 +6,18 @@ BIN := $(VENV)/bin
 UV_VERSION := 0.13.9
 INSTALLED := $(VENV)/installed
 
-.PHONY: help setup system quickstart test lint lock clean
+.PHONY: help setup system quickstart test malformed-test flink-test browser browser-test \
+  loaders-test lerobot-test franka-test lint lock clean
 
 help:
 	@echo "make quickstart   set up, then run the whole loop once (about 5 minutes)"
 	@echo "make test         set up, then run the tests"
+	@echo "make flink-test   the pipelines on Apache Flink; needs Java 17 and Maven"
+	@echo "make browser-test the live page in a real browser; installs Chromium if it can"
+	@echo "make malformed-test damaged files and records, other ones than in the tests (long)"
+	@echo "make loaders-test other people's loaders read an export (about 2 minutes)"
+	@echo "make lerobot-test LeRobot reads an export; downloads 5 GB"
+	@echo "make franka-test  the Franka driver against a simulated robot"
 	@echo "make setup        install into $(VENV)/ only"
 	@echo "make lint         style"
 	@echo "make lock         refresh requirements.lock from pyproject.toml"
@@ -39,8 +46,51 @@ system:
 quickstart: setup
 	$(BIN)/serlds quickstart
 
+# The tests of a file stay together: they share what is expensive to make.
 test: setup
-	$(BIN)/python -m pytest tests
+	$(BIN)/python -m pytest tests --numprocesses 2 --dist loadfile
+
+# `make test` has more than 20,000 malformed inputs, always the same; here are others.
+ROUNDS ?= 10
+malformed-test: setup
+	$(BIN)/python -m pytest --hypothesis-profile=explore --malformed-rounds=$(ROUNDS) \
+	  tests/pipelines/importing/test_malformed.py tests/pipelines/checks/test_malformed_records.py \
+	  tests/pipelines/lerobot/test_malformed.py tests/datasets/test_untrusted.py
+
+# Versions: tests/pipelines/portable/flink-job-server.xml; FLINK="flink=1.20 beam=2.70.0" changes them.
+FLINK ?=
+flink-test: setup
+	classpath="$$($(BIN)/python tests/pipelines/portable/flink_job_server.py $(FLINK))" && \
+	  SERLDS_FLINK_CLASSPATH="$$classpath" $(BIN)/python -m pytest tests/pipelines/portable -k flink
+
+# The live page is tested in a real browser where there is one; `make test` skips that elsewhere.
+browser:
+	@if command -v chromium >/dev/null && command -v chromedriver >/dev/null; then :; \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
+	    apt-get install -y -qq --no-install-recommends chromium chromium-driver; \
+	else \
+	  echo "The browser test needs chromium and chromedriver. On Debian run:"; \
+	  echo "  sudo apt-get install chromium chromium-driver"; exit 2; \
+	fi
+
+browser-test: setup browser
+	$(BIN)/python -m pytest -rs tests/training/test_watching.py
+
+# Other people's loaders read what serlds exports, each in an environment of its own.
+LOADERS ?= tfds forge
+loaders-test: setup
+	SERLDS_LOADERS=$(VENV)/loaders SERLDS_LOADER_NAMES="$(LOADERS)" \
+	  $(BIN)/python -m pytest -rs tests/pipelines/loaders
+
+# Downloads 5 GB; needs Python 3.12, e.g. `make lerobot-test LEROBOT_PYTHON=/path/to/python3.12`.
+LEROBOT_PYTHON ?= 3.12
+lerobot-test:
+	SERLDS_LEROBOT_PYTHON="$(LEROBOT_PYTHON)" $(MAKE) loaders-test LOADERS=lerobot
+
+franka-test: setup
+	$(BIN)/uv pip install --quiet --python $(BIN)/python 'franky-control==2.0.0'
+	SERLDS_FRANKA_SIM=$(VENV)/franky-sim $(BIN)/python -m pytest -rs tests/hardware/test_franka_driver.py
 
 lint: setup
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .

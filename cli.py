@@ -1,6 +1,6 @@
 """The front door: the program `serlds` and its verbs.
 
-A verb is a function of `commands.py`; tyro turns its signature and docstring into flags and help.
+A verb is a function in `commands/`; tyro turns its signature and docstring into flags and help.
 Nothing heavy is imported before a verb runs.
 """
 
@@ -15,21 +15,70 @@ from typing import NoReturn
 from . import __version__
 from .datasets.errors import SerldsError, UsageError
 
+_GROUPS: Mapping[str, Mapping[str, str]] = {
+    "Begin": {
+        "quickstart": "the whole loop once: record, convert, validate, train, evaluate, export",
+        "doctor": "check this machine: versions, rendering, Reverb, Beam, devices, disk",
+    },
+    "Get data": {
+        "record": "run a task and log every episode to an RLDS dataset",
+        "playback": "do a recorded episode again, slowly",
+        "teleop": "drive a task by hand, without recording it",
+        "import serl": "make a dataset from SERL's demos.pkl",
+        "import hil-serl": "make a dataset from HIL-SERL's demonstrations or buffers",
+        "import robomimic": "make a dataset from HDF5 files of robomimic",
+        "import lerobot": "make a dataset from one in LeRobot v3.0 form: parquet and mp4",
+        "import rlds": "make a dataset from any RLDS dataset, e.g. of Open X-Embodiment",
+        "import encoder": "make a frozen image encoder from SERL's pretrained ResNet-10",
+    },
+    "Know it": {
+        "inspect": "print what a dataset holds",
+        "validate": "check every episode; exit code 1 when there are errors",
+        "report": "write one self-contained page about a dataset or a run",
+        "stats": "mean, deviation, range and quantiles of actions and states",
+        "diff": "compare two datasets; exit code 1 when they differ",
+    },
+    "Shape it": {
+        "convert": "make a new dataset by applying transforms to an old one",
+        "transforms": "list the transforms of `convert`, or explain one",
+        "merge": "make one dataset of several",
+        "split": "deal a dataset's episodes out to train, val, ...",
+        "drop": "take bad episodes out of a dataset, reversibly",
+        "restore": "put dropped episodes back, or list them",
+        "compact": "join a dataset's many small shards into few large ones",
+        "recover": "put a dataset right after a crash and check every record",
+    },
+    "Drive a robot": {
+        "robot check": "look at an arm: network, versions, joints, rates; what to mend",
+        "robot home": "move an arm slowly to its home posture",
+        "robot stop": "stop every arm that serlds drives on this machine",
+        "robot recover": "clear the fault of arms, after you have looked at them",
+    },
+    "Learn from it": {
+        "train bc": "behaviour cloning from demonstrations",
+        "train hg-dagger": "behaviour cloning that goes on with what a person corrects",
+        "train sac": "soft actor-critic, online",
+        "train drq": "soft actor-critic from pixels, online",
+        "train rlpd": "reinforcement learning online with demonstrations",
+        "train classifier": "a success classifier, to judge frames or to reward by",
+        "train vice": "as rlpd, rewarded by a classifier that learns from the demonstrations",
+        "train --resume RUN": "go on with a run from its last checkpoint",
+        "watch": "show a run live in the browser: curves, rates, replay, videos",
+        "serve": "a run's replay server alone, for learner and actors anywhere",
+        "learner": "a run's learner alone",
+        "actor": "one of a run's actors alone",
+        "eval": "evaluate a run's policy on fresh episodes, with videos",
+        "trace": "name the episodes and steps that an update learned from",
+        "runs": "list training runs and compare them",
+    },
+    "Give it away": {
+        "export rtx": "write a dataset in Open X-Embodiment (RT-X) form",
+        "export lerobot": "write a dataset in LeRobot v3.0 form: parquet and mp4",
+        "export policy": "write a run's policy as a directory that acts with NumPy alone",
+    },
+}
 VERBS: Mapping[str, str] = {
-    "quickstart": "the whole loop once: record, validate, convert, train, evaluate, export, report",
-    "doctor": "check this machine: versions, rendering, Reverb, Beam, devices, disk",
-    "record": "run a task and log every episode to an RLDS dataset",
-    "inspect": "print what a dataset holds",
-    "validate": "check a dataset's episodes; exit code 1 when there are errors",
-    "convert": "make a new dataset by applying transforms to an old one",
-    "stats": "mean, deviation, range and quantiles of actions and states",
-    "export rtx": "write a dataset in Open X-Embodiment (RT-X) form",
-    "train bc": "behaviour cloning from demonstrations",
-    "train sac": "soft actor-critic, online",
-    "train rlpd": "reinforcement learning online with demonstrations",
-    "train --resume RUN": "go on with a run from its last checkpoint",
-    "eval": "evaluate a run's policy on fresh episodes, with videos",
-    "report": "write one self-contained page about a run",
+    name: text for verbs in _GROUPS.values() for name, text in verbs.items()
 }
 
 _HELP = """usage: serlds VERB ... [--debug]
@@ -82,13 +131,13 @@ def _run(arguments: list[str]) -> int:
     if arguments[0] == "--version":
         print(f"serlds {__version__}")
         return 0
-    from . import commands
+    from .commands.dispatch import run_verb
 
     name, rest = _split_verb(arguments)
     if rest is None:
         print(_help(name))
         return 0
-    return commands.run_verb(name, rest)
+    return run_verb(name, rest)
 
 
 def _split_verb(arguments: list[str]) -> tuple[str, list[str] | None]:
@@ -111,9 +160,13 @@ def _split_verb(arguments: list[str]) -> tuple[str, list[str] | None]:
 
 
 def _help(group: str = "") -> str:
-    shown = {name: text for name, text in VERBS.items() if name.startswith(group)}
-    width = max(map(len, shown))
-    return _HELP.format(verbs="\n".join(f"  {name:{width}}  {shown[name]}" for name in shown))
+    width = max(map(len, VERBS))
+    blocks = []
+    for title, verbs in _GROUPS.items():
+        lines = [f"  {name:{width}}  {verbs[name]}" for name in verbs if name.startswith(group)]
+        if lines:
+            blocks.append("\n".join([f"{title}:", *lines]))
+    return _HELP.format(verbs="\n\n".join(blocks))
 
 
 def _quiet_libraries(debug: bool) -> None:

@@ -20,6 +20,13 @@ MAY_IMPORT = {
     "training": {"envs", "hardware", "datasets"},
 }
 AT_HOME = {"jax": "training", "flax": "training", "optax": "training", "apache_beam": "pipelines"}
+VENDORS = {
+    "trossen_arm": "hardware/drivers/trossen.py",
+    "franky": "hardware/drivers/franka.py",
+    "trossen_arm_sim": "hardware/trossen_sim.py",
+    "cv2": "hardware/cameras/opencv.py",
+    "pyrealsense2": "hardware/cameras/realsense.py",
+}
 ROOT_MODULES_THAT_TRY_EVERYTHING = {"doctor.py"}
 
 
@@ -48,7 +55,7 @@ def test_folders_import_one_way():
             parts = module.split(".")
             if parts[0] != "serlds" or len(parts) < 2 or parts[1] == folder:
                 continue
-            if parts[1] not in MAY_IMPORT[folder] | {"__version__"}:
+            if parts[1] not in MAY_IMPORT[folder] | {"__version__", "page"}:
                 wrong.append(f"{path.relative_to(ROOT)} imports {module}")
     assert not wrong
 
@@ -61,6 +68,16 @@ def test_heavy_libraries_stay_in_their_folder():
             home = AT_HOME.get(module.split(".")[0])
             if home and place not in {home, *ROOT_MODULES_THAT_TRY_EVERYTHING}:
                 wrong.append(f"{path.relative_to(ROOT)} imports {module}")
+    assert not wrong
+
+
+def test_a_vendors_library_stays_in_its_file():
+    wrong = []
+    for path in (*sources(), *ROOT.glob("*.py")):
+        place = str(path.relative_to(ROOT))
+        for module in imported_modules(path):
+            if VENDORS.get(module.split(".")[0], place) != place:
+                wrong.append(f"{place} imports {module}")
     assert not wrong
 
 
@@ -96,7 +113,7 @@ def test_wheel_holds_the_tree(tmp_path):
         f"serlds/{path.relative_to(ROOT)}"
         for folder in folders
         for path in folder.iterdir()
-        if path.suffix in (".py", ".html") and path.is_file()
+        if path.suffix in (".py", ".html", ".js") and path.is_file()
     }
     assert packed == tree
     assert {path.parent for path in sources()} <= set(folders)

@@ -1,0 +1,176 @@
+"""The verbs that act: `record`, `teleop`, which only drives, and `playback`."""
+
+import sys
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from tyro.conf import Positional, arg
+
+from ..datasets.errors import UsageError
+from ..hardware.teleoperation.device import DEVICES
+from ..progress import progress_bar
+from .arguments import (
+    DatasetDir,
+    EnvArgs,
+    EnvId,
+    MaybeInt,
+    MaybeRunDir,
+    Reward,
+    parse_env_args,
+    with_reward,
+)
+
+
+def record(
+    env: Positional[EnvId],
+    dataset: Positional[DatasetDir],
+    by: Annotated[str, arg(metavar="expert|policy|random|keyboard|spacemouse|gamepad")] = "expert",
+    episodes: int = 10,
+    count: Literal["all", "successful"] = "all",
+    policy: MaybeRunDir = None,
+    expert_noise: float = 0.0,
+    cameras: Annotated[tuple[str, ...] | None, arg(metavar="CAMERA ...")] = None,
+    image_size: MaybeInt = None,
+    env_args: EnvArgs = (),
+    seed: MaybeInt = None,
+    reward: Reward = None,
+    label: Literal["success", "failure"] | None = None,
+) -> int:
+    """Runs a task and appends every finished episode to an RLDS dataset.
+
+    Each episode is durable on disk before the next begins; Ctrl-C or a crash loses at most the
+    episode in progress.
+
+    Args:
+      env: Task, e.g. serlds/WidowXPickCube-v0.
+      dataset: Dataset directory; made when it is not there, appended to when it is.
+      by: Who acts: the task's scripted expert, a trained policy, uniformly random actions, or a
+        person at a device, at the task's rate.
+      episodes: Episodes to record.
+      count: Which episodes count as recorded; with successful, failures are kept beside them.
+      policy: Run whose policy acts, with --by policy.
+      expert_noise: Standard deviation of Gaussian noise on the expert's motions, in units of the
+        action range [-1, 1].
+      cameras: Cameras to record, by default all of the task's; give the flag without a value for
+        none (state only).
+      image_size: Height and width of the images, in pixels; by default 128 or, with a policy, those
+        that it was trained with.
+      env_args: Further arguments of the task, values as JSON, e.g. object_state=true; with a
+        policy, by default those that it was trained with.
+      seed: Seed of the first episode; by default counted on from the episodes that were ever
+        recorded there, dropped ones included, so that none is recorded twice.
+      reward: What is rewarded: the task's own sparse or dense reward, or what a classifier of
+        `serlds train classifier` sees, which then also ends the episode: it must be as probable as
+        threshold, by default what it was trained for, in `frames` observations in a row.
+      label: What every step of these episodes shows, as examples for `serlds train classifier`; a
+        dataset has such labels in all of its episodes or in none.
+    """
+    from ..envs.recording import record_episodes
+    from ..envs.tasks import env_arguments
+
+    if (policy is not None) != (by == "policy"):
+        raise UsageError("--policy RUN and --by policy go together: give both or neither")
+    acting, trained_with = None, {}
+    if policy is not None:
+        from ..training.run_directory import RunDirectory
+        from ..training.run_policy import load_policy
+
+        acting = load_policy(policy)
+        trained_in = RunDirectory.open(policy).read_record().run
+        trained_with = trained_in.env_args if trained_in.env_id == env else {}
+    size = trained_with.get("image_size", 128) if image_size is None else image_size
+    arguments = {**trained_with, "image_size": size}
+    arguments["cameras"] = env_arguments(env)["cameras"] if cameras is None else cameras
+    arguments = with_reward(arguments | parse_env_args(env_args), reward)
+    if by in DEVICES:
+        _check_person(by, count, expert_noise)
+        return _by_person(env, arguments, dataset, by, episodes, seed, label or "")
+    with progress_bar("recording") as progress:
+        result = record_episodes(
+            env,
+            arguments,
+            dataset,
+            by=by,
+            episodes=episodes,
+            count=count,
+            policy=acting,
+            policy_checkpoint=acting.checkpoint if acting else "",
+            expert_noise=expert_noise,
+            seed=seed,
+            label=label or "",
+            progress=progress,
+        )
+    print(result)
+    return 0
+
+
+def teleop(
+    env: Positional[EnvId],
+    by: Annotated[str, arg(metavar="keyboard|spacemouse|gamepad")] = "keyboard",
+    env_args: EnvArgs = (),
+    seed: MaybeInt = None,
+) -> int:
+    """Lets a person drive a task without recording it, until they stop.
+
+    Args:
+      env: Task, e.g. serlds/WidowXPickCube-v0.
+      by: The device.
+      env_args: Arguments of the task, values as JSON, e.g. backend=robot robot=sim.
+      seed: Seed of the first episode.
+    """
+    return _by_person(env, {"cameras": [], **parse_env_args(env_args)}, None, by, 1, seed, "")
+
+
+def playback(
+    dataset: Positional[DatasetDir],
+    episode: Positional[int],
+    speed: float = 0.25,
+    env_args: EnvArgs = (),
+) -> int:
+    """Does a recorded episode again in its task and says how near it came.
+
+    A robot moves slowly to the start first. What a robot recorded is played as the joint targets
+    that it was sent, all else as its actions.
+
+    Args:
+      dataset: Dataset directory.
+      episode: Number of the episode, from 0.
+      speed: Of the recorded speed, above 0, at most 1.
+      env_args: Arguments of the task that shall be others than recorded, values as JSON, e.g.
+        backend=robot robot=sim.
+    """
+    from ..envs.playback import playback as play
+
+    print(play(dataset, episode, speed, parse_env_args(env_args)))
+    return 0
+
+
+def _by_person(
+    env: str,
+    arguments: Mapping[str, Any],
+    dataset: str | None,
+    by: str,
+    episodes: int,
+    seed: int | None,
+    label: str,
+) -> int:
+    from ..envs.teleop_recording import record_teleoperation
+    from ..hardware.teleoperation.keyboard import HELP
+
+    def say(text: str) -> None:
+        print(text, file=sys.stderr, flush=True)
+
+    say(HELP)
+    result = record_teleoperation(
+        env, arguments, dataset, by=by, episodes=episodes, say=say, seed=seed, label=label
+    )
+    if result is not None:
+        print(result)
+    return 0
+
+
+def _check_person(by: str, count: str, expert_noise: float) -> None:
+    if count != "all":
+        raise UsageError(f"--count {count}: not with --by {by}: press u for what shall not count")
+    if expert_noise:
+        raise UsageError(f"--expert-noise {expert_noise}: only the expert takes it, not {by}")
