@@ -101,7 +101,7 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     arguments = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in arguments
     arguments = [argument for argument in arguments if argument != "--debug"]
-    _quiet_libraries(debug)
+    _set_up_libraries(debug)
     try:
         code = _run(arguments)
     except KeyboardInterrupt:
@@ -169,8 +169,13 @@ def _help(group: str = "") -> str:
     return _HELP.format(verbs="\n\n".join(blocks))
 
 
-def _quiet_libraries(debug: bool) -> None:
-    """Keeps start-up chatter of TensorFlow and gRPC out of a person's terminal."""
+def _set_up_libraries(debug: bool) -> None:
+    """Tells libraries what they read when they load; the processes started from here inherit it.
+
+    BLAS gets one thread: the matrices here are small, and a second thread waits more than it works.
+    Start-up chatter of TensorFlow and gRPC stays out of a person's terminal.
+    """
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     if not debug:
         logging.getLogger().addFilter(_is_news)
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")

@@ -9,6 +9,10 @@ best of the repeats; the wall time is printed too. Exit code 1 when the bound is
 
 from __future__ import annotations
 
+import os
+
+os.environ["OPENBLAS_NUM_THREADS"] = "1"  # as `serlds` does, before NumPy loads
+
 import argparse
 import contextlib
 import sys

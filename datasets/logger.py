@@ -129,7 +129,7 @@ class EpisodeWriter(backend_writer.BackendWriter):
             }
             defaults = {keys.INTERVENED: False, keys.ACTION_REQUESTED: data.action}
             columns.add_action({**self._in_schema(defaults), **outcome, **about_action})
-        observation = dict(flatten(timestep.observation, keys.OBSERVATION))
+        observation = flatten(timestep.observation, keys.OBSERVATION)
         elapsed_s = self._monotonic_s() - self._started_s
         defaults = {keys.LANGUAGE_INSTRUCTION: "", keys.TIMESTAMP_S: elapsed_s}
         columns.add_observation({**self._in_schema(defaults), **observation, **custom})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,8 @@ from .schema import STRING, Field, Schema
 JPEG_QUALITY = 95
 # dm_env leaves the type of these open (a Python float is common), so they are converted.
 _CONVERTED = frozenset({keys.REWARD, keys.DISCOUNT, keys.TIMESTAMP_S})
-_FLAGS = frozenset({keys.IS_FIRST, keys.IS_LAST, keys.IS_TERMINAL})
+_FLAGS = (keys.IS_FIRST, keys.IS_LAST, keys.IS_TERMINAL)
+_FIRST_STEPS = 64
 
 
 class StepColumns:
@@ -28,11 +29,11 @@ class StepColumns:
     def __init__(self, schema: Schema):
         """Columns for the step fields of `schema`."""
         self._schema = schema
-        self._fields_of_action = [f for f in schema.steps if keys.is_of_action(f.path)]
-        self._fields_of_observation = [
-            f for f in schema.steps if not keys.is_of_action(f.path) and f.path not in _FLAGS
-        ]
-        self._values: dict[str, list[Any]] = {field.path: [] for field in schema.steps}
+        given = [field for field in schema.steps if field.path not in _FLAGS]
+        columns = {field.path: _column(field) for field in given}
+        of_action = [path for path in columns if keys.is_of_action(path)]
+        self._of_action = {path: columns.pop(path) for path in of_action}
+        self._of_observation = columns
         self._num_observations = 0
         self.is_complete = False
 
@@ -46,7 +47,7 @@ class StepColumns:
         Raises:
           SchemaError: a field is missing, unknown, or of another dtype, shape or type.
         """
-        self._add(self._fields_of_observation, values)
+        _add(self._of_observation, values)
         self._num_observations += 1
 
     def add_action(self, values: Mapping[str, Any]) -> None:
@@ -55,59 +56,102 @@ class StepColumns:
         Raises:
           SchemaError: as `add_observation`.
         """
-        self._add(self._fields_of_action, values)
+        _add(self._of_action, values)
 
     def complete(self) -> None:
         """Marks the last observation as the end; its action, reward and discount become zeros."""
-        zeros = {f.path: np.zeros(f.shape, f.dtype) for f in self._fields_of_action}
-        terminated = bool(self._values[keys.DISCOUNT]) and self._values[keys.DISCOUNT][-1] == 0
-        self.add_action(zeros)
-        steps = len(self)
-        self._values[keys.IS_FIRST] = [step == 0 for step in range(steps)]
-        self._values[keys.IS_LAST] = [step == steps - 1 for step in range(steps)]
-        self._values[keys.IS_TERMINAL] = [terminated and step == steps - 1 for step in range(steps)]
+        fields = [column.field for column in self._of_action.values()]
+        self.add_action({field.path: np.zeros(field.shape, field.dtype) for field in fields})
         self.is_complete = True
 
     def columns(self) -> dict[str, Column]:
         """The columns of a completed episode, as `Episode` takes them."""
-        return {
-            field.path: self._values[field.path]
-            if field.is_image or field.dtype == STRING
-            else np.asarray(self._values[field.path], dtype=field.dtype)
-            for field in self._schema.steps
-        }
-
-    def _add(self, fields: list[Field], values: Mapping[str, Any]) -> None:
-        if missing := [field.path for field in fields if values.get(field.path) is None]:
-            raise SchemaError(f"missing: {', '.join(missing)}")
-        if unknown := sorted(values.keys() - {field.path for field in fields}):
-            raise SchemaError(f"not in the schema: {', '.join(unknown)}")
-        for field in fields:
-            self._values[field.path].append(_checked(field, values[field.path]))
+        given = {**self._of_action, **self._of_observation}
+        values = {path: column.values() for path, column in given.items()}
+        flags = {path: np.zeros(len(self), bool) for path in _FLAGS}
+        flags[keys.IS_FIRST][0] = flags[keys.IS_LAST][-1] = True
+        discount = np.asarray(values[keys.DISCOUNT])
+        flags[keys.IS_TERMINAL][-1] = len(self) > 1 and discount[-2] == 0
+        values |= flags
+        return {field.path: values[field.path] for field in self._schema.steps}
 
 
-def flatten(observation: Any, path: str) -> Iterator[tuple[str, Any]]:
-    """The leaves of a nested observation with their paths below `path`."""
-    if isinstance(observation, Mapping):
-        for name, child in observation.items():
-            yield from flatten(child, f"{path}/{name}")
-    else:
-        yield path, observation
+def flatten(observation: Any, path: str) -> dict[str, Any]:
+    """The leaves of a nested observation by their paths below `path`."""
+    if not isinstance(observation, Mapping):
+        return {path: observation}
+    leaves: dict[str, Any] = {}
+    for name, child in observation.items():
+        leaves |= flatten(child, f"{path}/{name}")
+    return leaves
 
 
-def _checked(field: Field, value: Any) -> Any:
-    if field.dtype == STRING and not field.shape:
-        if not isinstance(value, str):
-            raise SchemaError(f"{field.path}: expected a string, found {value!r}")
-        return value
-    array = np.asarray(value)
-    if field.path in _CONVERTED and array.dtype.kind in "fiu":
-        array = array.astype(field.dtype)
-    fits = array.dtype.kind in "OU" if field.dtype == STRING else array.dtype == field.dtype
-    if not fits or array.shape != field.shape:
-        raise SchemaError(
-            f"{field.path}: expected {field.describe()}, found {array.dtype} {array.shape}"
+def _add(columns: Mapping[str, _Numbers | _Items], values: Mapping[str, Any]) -> None:
+    if missing := [path for path in columns if values.get(path) is None]:
+        raise SchemaError(f"missing: {', '.join(missing)}")
+    if unknown := sorted(values.keys() - columns.keys()):
+        raise SchemaError(f"not in the schema: {', '.join(unknown)}")
+    for path, column in columns.items():
+        column.append(values[path])
+
+
+def _column(field: Field) -> _Numbers | _Items:
+    return _Items(field) if field.is_image or field.dtype == STRING else _Numbers(field)
+
+
+class _Numbers:
+    """Values of a numeric field, in an array that doubles when it is full."""
+
+    def __init__(self, field: Field) -> None:
+        self.field = field
+        self._dtype = np.dtype(field.dtype)
+        self._converts = field.path in _CONVERTED
+        self._array = np.empty((_FIRST_STEPS, *field.shape), self._dtype)
+        self._length = 0
+
+    def append(self, value: Any) -> None:
+        array = value if isinstance(value, np.ndarray | np.generic) else np.asarray(value)
+        if array.dtype != self._dtype and not (self._converts and array.dtype.kind in "fiu"):
+            raise _unfit(self.field, array)
+        if array.shape != self.field.shape:
+            raise _unfit(self.field, array)
+        if self._length == len(self._array):
+            self._array = np.concatenate([self._array, np.empty_like(self._array)])
+        self._array[self._length] = array
+        self._length += 1
+
+    def values(self) -> np.ndarray:
+        return self._array[: self._length].copy()
+
+
+class _Items:
+    """Values of a field of text or of encoded images."""
+
+    def __init__(self, field: Field) -> None:
+        self.field = field
+        self._values: list[Any] = []
+
+    def append(self, value: Any) -> None:
+        field = self.field
+        if field.dtype == STRING and not field.shape:
+            if not isinstance(value, str):
+                raise SchemaError(f"{field.path}: expected a string, found {value!r}")
+            self._values.append(value)
+            return
+        array = np.asarray(value)
+        fits = array.dtype.kind in "OU" if field.dtype == STRING else array.dtype == field.dtype
+        if not fits or array.shape != field.shape:
+            raise _unfit(field, array)
+        encoding = field.encoding
+        self._values.append(
+            encode_image(array, encoding, JPEG_QUALITY) if encoding else array.copy()
         )
-    if field.encoding:
-        return encode_image(array, field.encoding, JPEG_QUALITY)
-    return array.copy()
+
+    def values(self) -> list[Any]:
+        return self._values
+
+
+def _unfit(field: Field, array: np.ndarray) -> SchemaError:
+    return SchemaError(
+        f"{field.path}: expected {field.describe()}, found {array.dtype} {array.shape}"
+    )
