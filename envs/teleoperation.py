@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+import time
+from typing import Any, NamedTuple, NoReturn
 
 import gymnasium
 import numpy as np
@@ -12,6 +13,8 @@ from ..hardware.errors import RobotFaultError
 from ..hardware.teleoperation.device import STALE_S, TeleopEvent, open_device
 from .rollout import Observation
 
+_POLL_S = 0.02
+
 
 class EpisodeAbandoned(Exception):
     """A person wants the episode in progress again, and not kept."""
@@ -19,6 +22,13 @@ class EpisodeAbandoned(Exception):
 
 class TeleopStopped(SerldsError):
     """A person ends it all."""
+
+
+class Decision(NamedTuple):
+    """What becomes of an episode that has ended."""
+
+    keep: bool
+    success: bool
 
 
 class DeviceDriver:
@@ -75,6 +85,38 @@ class DeviceDriver:
         self._gripper = np.where(np.asarray(proposed)[6::7] > 0, 1.0, -1.0)
         return None
 
+    def decide(self, success: bool, patience_s: float | None) -> Decision:
+        """Waits until the person says what becomes of the episode that has ended.
+
+        Success and failure keep it with that verdict, redo does not keep it; a motion that begins
+        now keeps it as it is, and so does patience that is over.
+
+        Args:
+          success: how the episode was judged.
+          patience_s: how long to wait; None: until the person says something.
+
+        Raises:
+          RobotFaultError, TeleopStopped, RobotError: as `__call__`.
+        """
+        began_s = time.monotonic()
+        has_rested = False  # what is still held from the episode decides nothing
+        while patience_s is None or time.monotonic() - began_s < patience_s:
+            sample = self._device.poll()
+            for event in sample.events:
+                if event is TeleopEvent.STOP:
+                    self._stop()
+                if event is TeleopEvent.REDO:
+                    return Decision(False, success)
+                if event in (TeleopEvent.SUCCESS, TeleopEvent.FAILURE):
+                    return Decision(True, event is TeleopEvent.SUCCESS)
+                if event is TeleopEvent.KEEP:
+                    return Decision(True, success)
+            if sample.engaged and has_rested:
+                return Decision(True, success)
+            has_rested |= not sample.engaged
+            time.sleep(_POLL_S)
+        return Decision(True, success)
+
     def close(self) -> None:
         """Closes the device."""
         self._device.close()
@@ -89,10 +131,13 @@ class DeviceDriver:
                 raise EpisodeAbandoned
             self._env.end(False)
         elif event is TeleopEvent.STOP:
-            if rig := getattr(self._env, "rig", None):
-                rig.stop()
-                raise RobotFaultError("STOPPED by a person; the arms stay until `recover`")
-            raise TeleopStopped("stopped by a person")
+            self._stop()
+
+    def _stop(self) -> NoReturn:
+        if rig := getattr(self._env, "rig", None):
+            rig.stop()
+            raise RobotFaultError("STOPPED by a person; the arms stay until `recover`")
+        raise TeleopStopped("stopped by a person")
 
 
 class TeleopPolicy:

@@ -26,6 +26,8 @@ class TeleopEvent(enum.Enum):
     FAILURE = "failure"
     REDO = "redo"
     """This episode shall not count."""
+    KEEP = "keep"
+    """The episode that has ended is well as it is: on to the next."""
     STOP = "stop"
 
 
@@ -66,24 +68,32 @@ class TeleopDevice(Protocol):
         """Ends listening and leaves everything as it was; again and again is fine."""
 
 
+KEYBOARD = "keyboard"
 DEVICES: Mapping[str, str] = {
-    "keyboard": "keyboard:Keyboard",
+    KEYBOARD: "keyboard:Keyboard",
     "spacemouse": "spacemouse:SpaceMouse",
     "gamepad": "gamepad:Gamepad",
 }
 """Module and class of each device, by the name that `--by` and `--intervene` take."""
 
+_WITH_KEYS = "with_keys:WithKeys"
+
 
 def open_device(name: str, arms: int = 1) -> TeleopDevice:
-    """Connects a device for so many arms.
+    """Connects a device for so many arms; keys of the terminal tell events beside any other.
 
     Raises:
       UsageError: there is no device of that name, or it cannot be opened.
     """
     if name not in DEVICES:
         raise UsageError(f"there is no device {name!r}; the devices are {', '.join(DEVICES)}")
-    module, kind = DEVICES[name].split(":")
-    make: Any = getattr(importlib.import_module(f".{module}", __package__), kind)
-    device: TeleopDevice = make(arms)
+    device: TeleopDevice = _named(DEVICES[name])(arms)
+    if name != KEYBOARD:
+        device = _named(_WITH_KEYS)(device)
     device.connect()
     return device
+
+
+def _named(name: str) -> Any:
+    module, kind = name.split(":")
+    return getattr(importlib.import_module(f".{module}", __package__), kind)

@@ -35,11 +35,13 @@ EVENTS = {
     "y": TeleopEvent.SUCCESS,
     "n": TeleopEvent.FAILURE,
     "u": TeleopEvent.REDO,
+    "\n": TeleopEvent.KEEP,
     "x": TeleopEvent.STOP,
 }
 HELP = """w s  forward, back     q e  turn left, right   space  gripper        y n  success, failure
 a d  left, right       i k  pitch              t      take over, let go   u  again, do not keep
-r f  up, down          j l  roll               tab    other arm           x  stop"""
+r f  up, down          j l  roll               tab    other arm           x  stop
+after an episode:      enter or a motion  keep it     y n u  as above"""
 
 
 class Keyboard:
