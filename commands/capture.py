@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from tyro.conf import Positional, arg
 
 from ..datasets.errors import UsageError
-from ..hardware.teleoperation.device import DEVICES
+from ..hardware.teleoperation.device import kind_of
 from ..progress import progress_bar
 from .arguments import (
     DatasetDir,
@@ -24,7 +24,9 @@ from .arguments import (
 def record(
     env: Positional[EnvId],
     dataset: Positional[DatasetDir],
-    by: Annotated[str, arg(metavar="expert|policy|random|keyboard|spacemouse|gamepad")] = "expert",
+    by: Annotated[
+        str, arg(metavar="expert|policy|random|keyboard|spacemouse|gamepad|leader")
+    ] = "expert",
     episodes: int = 10,
     count: Literal["all", "successful"] = "all",
     policy: MaybeRunDir = None,
@@ -46,7 +48,7 @@ def record(
       env: Task, e.g. serlds/WidowXPickCube-v0.
       dataset: Dataset directory; made when it is not there, appended to when it is.
       by: Who acts: the task's scripted expert, a trained policy, uniformly random actions, or a
-        person at a device, at the task's rate.
+        person at a device, at the task's rate; leader:ADDRESS,... says where leader arms are.
       episodes: Episodes to record.
       count: Which episodes count as recorded; with successful, failures are kept beside them.
       policy: Run whose policy acts, with --by policy.
@@ -86,7 +88,7 @@ def record(
     arguments = {**trained_with, "image_size": size}
     arguments["cameras"] = env_arguments(env)["cameras"] if cameras is None else cameras
     arguments = with_reward(arguments | parse_env_args(env_args), reward)
-    if by in DEVICES:
+    if kind_of(by):
         _check_person(by, count, expert_noise, decide_s)
         return _by_person(env, arguments, dataset, by, episodes, seed, label or "", decide_s)
     if decide_s is not None:
@@ -112,7 +114,7 @@ def record(
 
 def teleop(
     env: Positional[EnvId],
-    by: Annotated[str, arg(metavar="keyboard|spacemouse|gamepad")] = "keyboard",
+    by: Annotated[str, arg(metavar="keyboard|spacemouse|gamepad|leader")] = "keyboard",
     env_args: EnvArgs = (),
     seed: MaybeInt = None,
 ) -> int:

@@ -132,6 +132,11 @@ class RobotManipulation(gymnasium.Env):
         """How often a command must be given again so that the rig goes on following it."""
         return self._config.stale_command_s / 2
 
+    @property
+    def leaders(self) -> tuple[str, ...]:
+        """Addresses of the leader arms that the setup names."""
+        return self._setup.leaders
+
     def potential(self) -> float:
         """How far the task is, from 0 to 1, by the setup's function."""
         return self._progress

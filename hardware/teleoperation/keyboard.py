@@ -32,6 +32,7 @@ MOTIONS = {
 }  # fmt: skip
 """Dimension of the motion and direction of each key."""
 EVENTS = {
+    "t": TeleopEvent.TAKEOVER,
     "y": TeleopEvent.SUCCESS,
     "n": TeleopEvent.FAILURE,
     "u": TeleopEvent.REDO,
@@ -54,7 +55,6 @@ class Keyboard:
         self._gripper = np.ones(arms, np.float32)
         self._heard_s: dict[str, float] = {}
         self._events: list[TeleopEvent] = []
-        self._has_taken_over = False
         self._lock = threading.Lock()
         self._closing = threading.Event()
         self._fd = -1
@@ -128,9 +128,5 @@ class Keyboard:
                 self._gripper[self._arm] *= -1.0
             elif key == "\t":
                 self._arm = (self._arm + 1) % self._arms
-            elif key == "t":
-                self._has_taken_over = not self._has_taken_over
-                taken = self._has_taken_over
-                self._events.append(TeleopEvent.TAKEOVER if taken else TeleopEvent.RELEASE)
             elif key in EVENTS:
                 self._events.append(EVENTS[key])

@@ -41,7 +41,6 @@ class SpaceMouse:
         self._heard_s = -np.inf
         self._gripper = 1.0
         self._buttons = (0, 0)
-        self._has_taken_over = False
         self._events: list[TeleopEvent] = []
         self._problem = ""
 
@@ -115,6 +114,4 @@ class SpaceMouse:
         if pressed[_GRIPPER_BUTTON]:
             self._gripper = -self._gripper
         if pressed[_TAKEOVER_BUTTON]:
-            self._has_taken_over = not self._has_taken_over
-            taken = self._has_taken_over
-            self._events.append(TeleopEvent.TAKEOVER if taken else TeleopEvent.RELEASE)
+            self._events.append(TeleopEvent.TAKEOVER)
