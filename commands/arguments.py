@@ -20,6 +20,7 @@ MaybeRunDir = Annotated[Path | None, arg(metavar="RUN")]
 RunDirs = Annotated[tuple[Path, ...], arg(metavar="RUN ...")]
 MaybePath = Annotated[Path | None, arg(metavar="PATH")]
 MaybeInt = Annotated[int | None, arg(metavar="INT")]
+MaybeFloat = Annotated[float | None, arg(metavar="FLOAT")]
 Workers = Annotated[int | None, arg(metavar="INT")]
 """Local processes; None: as many as there are cores, fewer for little data."""
 Reward = Annotated[str | None, arg(metavar="sparse|dense|classifier:DIR[,threshold=P][,frames=K]")]

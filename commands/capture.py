@@ -1,18 +1,18 @@
 """The verbs that act: `record`, `teleop`, which only drives, and `playback`."""
 
-import sys
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from tyro.conf import Positional, arg
 
 from ..datasets.errors import UsageError
-from ..hardware.teleoperation.device import DEVICES
+from ..hardware.teleoperation.device import kind_of
 from ..progress import progress_bar
 from .arguments import (
     DatasetDir,
     EnvArgs,
     EnvId,
+    MaybeFloat,
     MaybeInt,
     MaybeRunDir,
     Reward,
@@ -24,7 +24,9 @@ from .arguments import (
 def record(
     env: Positional[EnvId],
     dataset: Positional[DatasetDir],
-    by: Annotated[str, arg(metavar="expert|policy|random|keyboard|spacemouse|gamepad")] = "expert",
+    by: Annotated[
+        str, arg(metavar="expert|policy|random|keyboard|spacemouse|gamepad|leader")
+    ] = "expert",
     episodes: int = 10,
     count: Literal["all", "successful"] = "all",
     policy: MaybeRunDir = None,
@@ -35,6 +37,7 @@ def record(
     seed: MaybeInt = None,
     reward: Reward = None,
     label: Literal["success", "failure"] | None = None,
+    decide_s: MaybeFloat = None,
 ) -> int:
     """Runs a task and appends every finished episode to an RLDS dataset.
 
@@ -45,7 +48,7 @@ def record(
       env: Task, e.g. serlds/WidowXPickCube-v0.
       dataset: Dataset directory; made when it is not there, appended to when it is.
       by: Who acts: the task's scripted expert, a trained policy, uniformly random actions, or a
-        person at a device, at the task's rate.
+        person at a device, at the task's rate; leader:ADDRESS,... says where leader arms are.
       episodes: Episodes to record.
       count: Which episodes count as recorded; with successful, failures are kept beside them.
       policy: Run whose policy acts, with --by policy.
@@ -64,6 +67,9 @@ def record(
         threshold, by default what it was trained for, in `frames` observations in a row.
       label: What every step of these episodes shows, as examples for `serlds train classifier`; a
         dataset has such labels in all of its episodes or in none.
+      decide_s: How long a person may change what becomes of an episode that ended by itself or by
+        them, 5 by default; then it is kept as it was judged. One that ran into the time limit
+        waits for them. 0: they are never asked.
     """
     from ..envs.recording import record_episodes
     from ..envs.tasks import env_arguments
@@ -82,9 +88,11 @@ def record(
     arguments = {**trained_with, "image_size": size}
     arguments["cameras"] = env_arguments(env)["cameras"] if cameras is None else cameras
     arguments = with_reward(arguments | parse_env_args(env_args), reward)
-    if by in DEVICES:
-        _check_person(by, count, expert_noise)
-        return _by_person(env, arguments, dataset, by, episodes, seed, label or "")
+    if kind_of(by):
+        _check_person(by, count, expert_noise, decide_s)
+        return _by_person(env, arguments, dataset, by, episodes, seed, label or "", decide_s)
+    if decide_s is not None:
+        raise UsageError(f"--decide-s {decide_s:g}: only a person is asked, not {by}")
     with progress_bar("recording") as progress:
         result = record_episodes(
             env,
@@ -106,7 +114,7 @@ def record(
 
 def teleop(
     env: Positional[EnvId],
-    by: Annotated[str, arg(metavar="keyboard|spacemouse|gamepad")] = "keyboard",
+    by: Annotated[str, arg(metavar="keyboard|spacemouse|gamepad|leader")] = "keyboard",
     env_args: EnvArgs = (),
     seed: MaybeInt = None,
 ) -> int:
@@ -118,7 +126,7 @@ def teleop(
       env_args: Arguments of the task, values as JSON, e.g. backend=robot robot=sim.
       seed: Seed of the first episode.
     """
-    return _by_person(env, {"cameras": [], **parse_env_args(env_args)}, None, by, 1, seed, "")
+    return _by_person(env, {"cameras": [], **parse_env_args(env_args)}, None, by, 1, seed)
 
 
 def playback(
@@ -152,25 +160,35 @@ def _by_person(
     by: str,
     episodes: int,
     seed: int | None,
-    label: str,
+    label: str = "",
+    decide_s: float | None = None,
 ) -> int:
-    from ..envs.teleop_recording import record_teleoperation
+    from ..envs.teleop_recording import DECIDE_S, record_teleoperation
     from ..hardware.teleoperation.keyboard import HELP
+    from .teleop_screen import TerminalScreen
 
-    def say(text: str) -> None:
-        print(text, file=sys.stderr, flush=True)
-
-    say(HELP)
+    screen = TerminalScreen()
+    screen.note(HELP)
     result = record_teleoperation(
-        env, arguments, dataset, by=by, episodes=episodes, say=say, seed=seed, label=label
+        env,
+        arguments,
+        dataset,
+        by=by,
+        episodes=episodes,
+        screen=screen,
+        decide_s=DECIDE_S if decide_s is None else decide_s,
+        seed=seed,
+        label=label,
     )
     if result is not None:
         print(result)
     return 0
 
 
-def _check_person(by: str, count: str, expert_noise: float) -> None:
+def _check_person(by: str, count: str, expert_noise: float, decide_s: float | None) -> None:
     if count != "all":
         raise UsageError(f"--count {count}: not with --by {by}: press u for what shall not count")
     if expert_noise:
         raise UsageError(f"--expert-noise {expert_noise}: only the expert takes it, not {by}")
+    if decide_s is not None and not 0.0 <= decide_s <= 3600.0:
+        raise UsageError(f"--decide-s {decide_s:g}: expected 0 to 3600 s")

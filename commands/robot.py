@@ -29,7 +29,7 @@ def check(
     Exit code 1 when something is wrong.
 
     Args:
-      robot: trossen or franka.
+      robot: trossen, trossen-leader or franka.
       ip: Address of the arm's controller, e.g. 192.168.1.2.
       sim: Start a simulated controller and look at that.
       cameras: Look at these, too, e.g. front=opencv:0 wrist=realsense:SERIAL.
@@ -51,7 +51,7 @@ def home(robot: RobotName = "trossen", ip: Address = None, sim: bool = False) ->
     Only the floor of its workspace is watched: clear the way, and see that no other arm is in it.
 
     Args:
-      robot: trossen or franka.
+      robot: trossen, trossen-leader or franka.
       ip: Address of the arm's controller, e.g. 192.168.1.2.
       sim: Start a simulated controller and move that.
     """
@@ -93,7 +93,7 @@ def recover(robot: RobotName = "trossen", ip: Address = None) -> int:
     First look at the arms, at what stopped them, and clear the way: commands move them again.
 
     Args:
-      robot: trossen or franka.
+      robot: trossen, trossen-leader or franka.
       ip: Only the arm with this address; serlds need not be driving it.
     """
     from ..hardware.robots import robot_named

@@ -7,13 +7,12 @@ import heapq
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from .change import Change, changing
-from .dataset_files import DatasetFiles
-from .dropped import DroppedEpisode, DroppedList, live_place
+from .change import changing
+from .dropped import DroppedEpisode, live_place
+from .dropping import drop_from
 from .errors import DamagedDatasetError, UsageError
 from .opening import OpenedDirectory
-from .provenance import utc_now_text
-from .reading import Dataset, Shard
+from .reading import Dataset
 from .rearranging import (
     ShardContent,
     as_dataset,
@@ -22,9 +21,8 @@ from .rearranging import (
     with_shards_replaced,
     write_shard,
 )
-from .records import decode_episode, frame_record, read_records
-from .schema import Schema
-from .selecting import metadata_schema, parse_numbers, select_episodes
+from .records import read_records
+from .selecting import parse_numbers, select_episodes
 
 _SHOWN = 10
 _DERIVED_FILES = ("validation.json", "statistics.json")
@@ -97,20 +95,10 @@ def drop_episodes(
         source = as_dataset(opened)
         chosen = select_episodes(source, episodes, where)
         if not chosen:
-            return _report(opened, "dropped", (), opened.files, opened.dropped)
+            return _report(opened, "dropped", ())
         _check_nothing_is_emptied(source, chosen)
-        new: list[DroppedEpisode] = []
-        shards: dict[Path, ShardContent] = {}
-        with changing(opened.directory, f"{len(chosen)} episode(s) were dropped") as change:
-            for index, shard, positions in _by_shard(source, chosen):
-                dropper = _Dropper(opened, change, shard, index, reason)
-                shards[shard.path] = write_shard(
-                    change, shard.path.name, dropper.keep(positions, new)
-                )
-            dropped = dataclasses.replace(opened.dropped, episodes=(*opened.dropped.episodes, *new))
-            files = with_shards_replaced(opened, shards)
-            stage_files(change, opened, files, dropped)
-        return _report(opened, "dropped", new, files, dropped)
+        now, new = drop_from(opened, chosen, reason)
+        return _report(now, "dropped", new)
 
 
 def restore_episodes(
@@ -130,7 +118,7 @@ def restore_episodes(
     with curating(dataset) as opened:
         chosen = _select_dropped(opened, episodes, everything)
         if not chosen:
-            return _report(opened, "restored", (), opened.files, opened.dropped)
+            return _report(opened, "restored", ())
         left = tuple(one for one in opened.dropped.episodes if one not in chosen)
         dropped = dataclasses.replace(opened.dropped, episodes=left)
         shards: dict[Path, ShardContent] = {}
@@ -142,59 +130,8 @@ def restore_episodes(
             stage_files(change, opened, files, dropped)
             for one in chosen:
                 change.remove(one.file)
-        return _report(opened, "restored", chosen, files, dropped)
-
-
-@dataclasses.dataclass
-class _Dropper:
-    """Reads a shard, passes on what is kept and writes the rest to `dropped/`."""
-
-    opened: OpenedDirectory
-    change: Change
-    shard: Shard
-    index: int
-    reason: str
-
-    def keep(self, positions: Sequence[int], new: list[DroppedEpisode]) -> Iterator[bytes]:
-        """The records that stay; those at `positions` are written and added to `new`."""
-        taken = self.opened.dropped.places(self.shard.split, self.index)
-        gone, found = set(positions), 0
-        for position, payload in enumerate(read_records(self.shard.path)):
-            found += 1
-            if position not in gone:
-                yield payload
-                continue
-            one = DroppedEpisode(
-                number=self.opened.dropped.next_number + len(new),
-                episode_id=_episode_id(payload, self.opened.schema),
-                split=self.shard.split,
-                shard=self.index,
-                record=live_place(taken, position),
-                reason=self.reason,
-                dropped_utc=utc_now_text(),
-            )
-            with self.change.replacing(one.file) as file:
-                file.write(frame_record(payload))
-            new.append(one)
-        if found != self.shard.num_episodes:
-            raise DamagedDatasetError(
-                f"{self.shard.path}: expected {self.shard.num_episodes} records as "
-                f"dataset_info.json says, found {found}"
-            )
-
-
-def _by_shard(dataset: Dataset, ordinals: Sequence[int]) -> Iterator[tuple[int, Shard, list[int]]]:
-    """For each shard with a chosen episode: its index in its split, itself, their positions."""
-    remaining = iter(ordinals)
-    ordinal = next(remaining, None)
-    for split in dataset.splits:
-        for index, shard in enumerate(dataset.shards(split)):
-            positions = []
-            while ordinal is not None and ordinal < shard.first_episode + shard.num_episodes:
-                positions.append(ordinal - shard.first_episode)
-                ordinal = next(remaining, None)
-            if positions:
-                yield index, shard, positions
+        now = dataclasses.replace(opened, files=files, dropped=dropped)
+        return _report(now, "restored", chosen)
 
 
 def _check_no_log_of_a_run(directory: Path) -> None:
@@ -217,10 +154,6 @@ def _check_nothing_is_emptied(dataset: Dataset, chosen: Sequence[int]) -> None:
                 f"and TFDS cannot read a split without episodes; keep one, or remove the dataset"
             )
         first += count
-
-
-def _episode_id(payload: bytes, schema: Schema) -> str:
-    return decode_episode(payload, metadata_schema(schema)).episode_id
 
 
 def _select_dropped(
@@ -280,17 +213,13 @@ def _with_restored(
 
 
 def _report(
-    opened: OpenedDirectory,
-    verb: str,
-    episodes: Sequence[DroppedEpisode],
-    files: DatasetFiles,
-    dropped: DroppedList,
+    opened: OpenedDirectory, verb: str, episodes: Sequence[DroppedEpisode]
 ) -> CurationReport:
     return CurationReport(
         opened.directory,
         verb,
         tuple(episodes),
-        sum(split.num_episodes for split in files.splits),
-        len(dropped.episodes),
+        sum(split.num_episodes for split in opened.files.splits),
+        len(opened.dropped.episodes),
         opened.notices,
     )

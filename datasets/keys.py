@@ -23,7 +23,11 @@ IS_TERMINAL = "is_terminal"
 LANGUAGE_INSTRUCTION = "language_instruction"
 INTERVENED = "intervened"
 TIMESTAMP_S = "timestamp_s"
-# What became of the action on a robot.
+# How old on a robot each part of the observation was when it was made.
+AGE_PREFIX = "age_s/"
+STATE_AGE = "age_s/state"
+IMAGE_AGE_PREFIX = "age_s/image/"
+# What became of the action there.
 SENT_PREFIX = "robot/"
 REQUESTED_JOINTS = "robot/requested_joint_rad"
 SENT_JOINTS = "robot/sent_joint_rad"

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from .amending import amend_newest
 from .dataset_files import INFO_FILE, MAX_SHARDS, SplitFiles, dataset_info_json, shard_name
+from .dropping import drop_from
 from .durable_files import commit, create_directory, stage
 from .episode import Episode
 from .errors import SerldsError, StoreWriteError, UsageError
 from .opening import OpenedDirectory, open_for_appending
 from .paths import DatasetPath
 from .provenance import Provenance
+from .rearranging import as_dataset
 from .records import encode_episode, frame_record
 from .schema import Schema
 from .store_lock import StoreLock
@@ -43,8 +46,7 @@ class EpisodeStore:
         self.schema = opened.schema
         self.provenance = opened.provenance
         self.notices = opened.notices
-        self._files = opened.files
-        self._num_gone = opened.dropped.num_gone
+        self._opened = opened
         self._lock = lock
         self._is_open = True
 
@@ -98,7 +100,7 @@ class EpisodeStore:
     @property
     def num_recorded(self) -> int:
         """How many episodes were ever recorded, those dropped since included."""
-        return self.num_episodes + self._num_gone
+        return self.num_episodes + self._opened.dropped.num_gone
 
     def append(self, episode: Episode) -> int:
         """Adds an episode durably and returns its ordinal, counted from 0.
@@ -120,6 +122,32 @@ class EpisodeStore:
         self._write(record, episode.episode_id)
         return ordinal
 
+    def newest(self) -> Episode:
+        """The newest episode, read from the disk; raises UsageError where there is none."""
+        return as_dataset(self._opened).episode(self.num_episodes - 1)
+
+    def amend_newest(self, episode: Episode) -> None:
+        """Replaces the newest episode durably; see `amending.amend_newest`."""
+        self._change(lambda: amend_newest(self._opened, episode))
+
+    def drop_newest(self, reason: str) -> None:
+        """Drops the newest episode, reversibly as `serlds drop` does.
+
+        It may be the only one: the dataset then waits for its first, as after `open`.
+
+        Args:
+          reason: for people who see it in the list later.
+
+        Raises:
+          UsageError: there is none.
+          SerldsError: the store is closed.
+          StoreWriteError: the operating system refused to write.
+        """
+        if not self.num_episodes:
+            raise UsageError(f"{self.directory}: there is no episode to drop")
+        newest = [self.num_episodes - 1]
+        self._change(lambda: drop_from(self._opened, newest, reason)[0])
+
     def close(self) -> None:
         """Releases the lock; a second call does nothing."""
         if self._is_open:
@@ -139,11 +167,24 @@ class EpisodeStore:
 
     @property
     def _split(self) -> SplitFiles:
-        return self._files.splits[0]
+        return self._opened.files.splits[0]
 
-    def _check_can_append(self) -> None:
+    def _change(self, change: Callable[[], OpenedDirectory]) -> None:
+        self._check_is_open()
+        try:
+            self._opened = change()
+        except UsageError:
+            raise
+        except BaseException:
+            self.close()  # a change half made is for the next `open` to finish
+            raise
+
+    def _check_is_open(self) -> None:
         if not self._is_open:
             raise SerldsError(f"{self.directory}: the store is closed; open it again to append")
+
+    def _check_can_append(self) -> None:
+        self._check_is_open()
         if len(self._split.shard_lengths) >= MAX_SHARDS:
             raise UsageError(
                 f"{self.directory}: holds {MAX_SHARDS} shards, the most that TFDS can number; "
@@ -151,12 +192,11 @@ class EpisodeStore:
             )
 
     def _write(self, record: bytes, episode_id: str) -> None:
-        shard = self.directory / shard_name(
-            self._files.name, self._split, len(self._split.shard_lengths)
-        )
+        files = self._opened.files
+        shard = self.directory / shard_name(files.name, self._split, len(self._split.shard_lengths))
         info = self.directory / INFO_FILE
         split = self._split.with_shard(1, len(record))
-        files = dataclasses.replace(self._files, splits=(split,))
+        files = dataclasses.replace(files, splits=(split,))
         staged: list[Path] = []
         try:
             staged.append(stage(shard, record))
@@ -181,7 +221,7 @@ class EpisodeStore:
                     f"{self.num_episodes} episodes before it are intact; open the store again"
                 ) from error
             raise
-        self._files = files
+        self._opened = dataclasses.replace(self._opened, files=files)
 
 
 def _as_json(env_args: Mapping[str, Any]) -> dict[str, Any]:

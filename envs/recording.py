@@ -21,6 +21,7 @@ from ..datasets.schema import LABEL_FIELD, Schema
 from ..datasets.store import EpisodeStore
 from .dm_adapter import GymAsDmEnv
 from .rollout import (
+    OBSERVED_FIELDS,
     SENT_ACTION,
     STEP_FIELDS,
     EpisodeResult,
@@ -184,6 +185,7 @@ def recording(
             what_became = {keys.ACTION: wrapped.info[SENT_ACTION], **wrapped.info[STEP_FIELDS]}
         return {
             **what_became,
+            **wrapped.info.get(OBSERVED_FIELDS, {}),
             keys.LANGUAGE_INSTRUCTION: task.language_instruction,
             keys.TIMESTAMP_S: np.float32(task.elapsed_s),
             keys.INTERVENED: action is not None and has_intervened(),

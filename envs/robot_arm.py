@@ -41,6 +41,15 @@ class RobotArm:
         self.report = report
         self.pose = self._pose_at(report.joint_rad)
 
+    @property
+    def commanded_pose(self) -> np.ndarray:
+        """The commanded pose of the tool (6,), as `pose`: where the next action starts from."""
+        return self._controller.commanded
+
+    def motion_to(self, pose: np.ndarray) -> np.ndarray:
+        """The motion (6,) in [-1, 1] that takes the command to a pose, or as near as it may go."""
+        return self._controller.delta_to(pose)
+
     def target(self, action: np.ndarray) -> tuple[np.ndarray, float]:
         """Joint positions (n,) in rad and finger distance in m to command for an action (7,)."""
         joint_rad = self._controller.joint_targets(action[:6], self.pose)

@@ -24,7 +24,7 @@ from .manipulation import Manipulation
 from .robot_arm import RobotArm
 from .robot_setup import TWIN, RobotSetup
 from .robot_success import judge_named
-from .rollout import SENT_ACTION, STEP_FIELDS, Pacer
+from .rollout import OBSERVED_FIELDS, SENT_ACTION, STEP_FIELDS, Pacer
 
 _PATIENCE_S = 5.0
 _POLL_S = 0.002
@@ -74,6 +74,7 @@ class RobotManipulation(gymnasium.Env):
         self._controllers: list[SimulatedController] = []
         self._cameras: dict[str, Camera] = {}
         self._pictures: dict[str, dict[str, Any]] = {}
+        self._ages: dict[str, np.ndarray] = {}
         self._closing: list[Callable[[], None]] = []
         self._pacer = Pacer(1.0 / twin.control_hz)
         self._said: bool | None = None
@@ -92,7 +93,7 @@ class RobotManipulation(gymnasium.Env):
 
     @property
     def step_fields(self) -> tuple[Field, ...]:
-        """What is recorded of each action besides the action."""
+        """What is recorded of each step besides observation and action."""
         joints = sum(len(arm.mount.arm.joints) for arm in self.arms)
         reasons = ", ".join(f"{clamp.value} {clamp.name}" for clamp in Clamp if clamp)
         return (
@@ -125,12 +126,32 @@ class RobotManipulation(gymnasium.Env):
                 (len(self.arms),),
                 about=FieldDoc(f"Why they differ, for each arm the sum of: {reasons}."),
             ),
+            Field(
+                keys.STATE_AGE,
+                "float32",
+                (len(self.arms),),
+                about=FieldDoc("How long before the observation each arm was heard last.", "s"),
+            ),
+            *(
+                Field(
+                    keys.IMAGE_AGE_PREFIX + name,
+                    "float32",
+                    about=FieldDoc("How long before the observation this picture arrived.", "s"),
+                )
+                for name, source in self._setup.cameras.items()
+                if source != TWIN
+            ),
         )
 
     @property
     def renew_s(self) -> float:
         """How often a command must be given again so that the rig goes on following it."""
         return self._config.stale_command_s / 2
+
+    @property
+    def leaders(self) -> tuple[str, ...]:
+        """Addresses of the leader arms that the setup names."""
+        return self._setup.leaders
 
     def potential(self) -> float:
         """How far the task is, from 0 to 1, by the setup's function."""
@@ -163,7 +184,8 @@ class RobotManipulation(gymnasium.Env):
         self._start_s = self._seen_s = min(report.received_s for report in state.arms)
         self._pacer.start()
         observation = self._observe(state)
-        return observation, {"success": False, CAMERAS: self._pictures}
+        told = {CAMERAS: self._pictures, OBSERVED_FIELDS: self._ages}
+        return observation, {"success": False, **told}
 
     def step(self, action: np.ndarray) -> tuple[dict[str, Any], float, bool, bool, dict[str, Any]]:
         """Sends the targets of an action and returns what is seen a control period later.
@@ -192,7 +214,7 @@ class RobotManipulation(gymnasium.Env):
         done = self._progress >= 1.0 if self._said is None else self._said
         terminated = done or self._said is not None
         truncated = self._steps >= self.max_steps and not terminated
-        info |= {CAMERAS: self._pictures, "success": done}
+        info |= {CAMERAS: self._pictures, OBSERVED_FIELDS: self._ages, "success": done}
         return observation, float(done), terminated, truncated, info
 
     def render(self) -> np.ndarray | None:
@@ -276,6 +298,14 @@ class RobotManipulation(gymnasium.Env):
             self._mirror()
             images = {name: self._image(name) for name in self._setup.cameras}
             observation[keys.IMAGE] = images
+        heard_s = np.array([report.received_s for report in state.arms])
+        self._ages = {
+            keys.STATE_AGE: (time.monotonic() - heard_s).astype(np.float32),
+            **{
+                keys.IMAGE_AGE_PREFIX + name: np.float32(picture["age_s"])
+                for name, picture in self._pictures.items()
+            },
+        }
         return observation
 
     def _image(self, name: str) -> np.ndarray:

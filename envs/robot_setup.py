@@ -32,6 +32,8 @@ class RobotSetup:
       success: when an episode has succeeded, see `robot_success`.
       reset_s: pause after the arms are at the start, in which a person resets the scene.
       simulate: start a simulated controller at each address.
+      leaders: addresses of the controllers of leader arms, in the same order, for those who steer
+        with them.
       box_lower_m: lowest x, y, z of the box that each tool is kept in, in the frame of its arm's
         base; None: the robot's own.
       box_upper_m: the highest.
@@ -42,6 +44,7 @@ class RobotSetup:
     success: str = "person"
     reset_s: float = 5.0
     simulate: bool = False
+    leaders: tuple[str, ...] = ()
     box_lower_m: tuple[float, float, float] | None = None
     box_upper_m: tuple[float, float, float] | None = None
 
@@ -111,6 +114,9 @@ def robot_setup(
             f"{where}: cameras={dict(given)}: the task observes {', '.join(missing)} too; say what "
             f'each is, e.g. {{"{missing[0]}": "opencv:0"}}, or observe fewer (cameras=[])'
         )
+    leaders = fields.get("leaders", ())
+    if isinstance(leaders, str) or not all(isinstance(one, str) for one in leaders):
+        raise UsageError(f"{where}: leaders={leaders!r}: expected a list of texts")
     success = fields.get("success", "person")
     if success not in JUDGES and ":" not in str(success):
         raise UsageError(
@@ -120,6 +126,7 @@ def robot_setup(
         addresses=tuple(addresses),
         cameras={name: given[name] for name in cameras},
         success=success,
+        leaders=tuple(leaders),
         reset_s=arguments.number("reset_s", fields.get("reset_s", 5.0), 0.0, 600.0, "s"),
         box_lower_m=_corner(where, "box_lower_m", fields),
         box_upper_m=_corner(where, "box_upper_m", fields),

@@ -21,6 +21,8 @@ SENT_ACTION = "sent_action"
 """In an environment's `info`: the action that a robot took where it clamped the one asked for."""
 STEP_FIELDS = "step_fields"
 """Beside it: fields for the log that tell what became of the action."""
+OBSERVED_FIELDS = "observed_fields"
+"""In `info`, also of a reset: fields for the log that tell how the observation was made."""
 _POLICY_STREAM = 1
 
 

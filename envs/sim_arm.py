@@ -87,6 +87,15 @@ class SimArm:
         """Commands the pose where the arm is now: what the next actions start from."""
         self._controller.reset(self.joint_rad)
 
+    @property
+    def commanded_pose(self) -> np.ndarray:
+        """The commanded pose of the tool (6,), as `pose`: where the next action starts from."""
+        return self._controller.commanded
+
+    def motion_to(self, pose: np.ndarray) -> np.ndarray:
+        """The motion (6,) in [-1, 1] that takes the command to a pose, or as near as it may go."""
+        return self._controller.delta_to(pose)
+
     def command(self, motion: np.ndarray) -> None:
         """Moves the commanded tool pose by a motion (6,) in [-1, 1]."""
         self._joint_ctrl[:] = self._controller.joint_targets(motion, self.pose)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import gymnasium
 import numpy as np
 
 from ..datasets.errors import UsageError
-from ..hardware.teleoperation.device import DEVICES
+from ..hardware.teleoperation.device import DEVICES, kind_of
 from .rollout import Observation, Policy
 from .tasks import make_expert
 from .teleoperation import DeviceDriver
@@ -126,15 +125,19 @@ class ExpertDriver:
         self._until: float | None = None
 
 
-def _device(name: str) -> Callable[[gymnasium.Env], Driver]:
-    return lambda env: DeviceDriver(name, env)
+EXPERT = "expert"
+DRIVERS = (EXPERT, *DEVICES)
+"""Who can take over, by name; a device's name may have addresses behind it."""
 
 
-DRIVERS: Mapping[str, Callable[[gymnasium.Env], Driver]] = {
-    "expert": ExpertDriver,
-    **{name: _device(name) for name in DEVICES},
-}
-"""Who can take over, by name."""
+def check_driver(name: str) -> None:
+    """Checks that somebody of that name can take over.
+
+    Raises:
+        UsageError: There is nobody.
+    """
+    if name != EXPERT and not kind_of(name):
+        raise UsageError(f"{name!r} cannot take over; expected one of {', '.join(DRIVERS)}")
 
 
 def make_driver(name: str, env: gymnasium.Env) -> Driver | None:
@@ -145,6 +148,5 @@ def make_driver(name: str, env: gymnasium.Env) -> Driver | None:
     """
     if not name:
         return None
-    if name not in DRIVERS:
-        raise UsageError(f"{name!r} cannot take over; expected one of {', '.join(DRIVERS)}")
-    return DRIVERS[name](env)
+    check_driver(name)
+    return ExpertDriver(env) if name == EXPERT else DeviceDriver(name, env)

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any
+import time
+from typing import Any, NamedTuple, NoReturn
 
 import gymnasium
 import numpy as np
 
 from ..datasets.errors import SerldsError, UsageError
+from ..hardware.cartesian import carried
 from ..hardware.errors import RobotFaultError
-from ..hardware.teleoperation.device import STALE_S, TeleopEvent, open_device
+from ..hardware.teleoperation.device import (
+    LEADER,
+    STALE_S,
+    TeleopEvent,
+    TeleopSample,
+    open_device,
+)
 from .rollout import Observation
+
+_POLL_S = 0.02
 
 
 class EpisodeAbandoned(Exception):
@@ -19,6 +29,13 @@ class EpisodeAbandoned(Exception):
 
 class TeleopStopped(SerldsError):
     """A person ends it all."""
+
+
+class Decision(NamedTuple):
+    """What becomes of an episode that has ended."""
+
+    keep: bool
+    success: bool
 
 
 class DeviceDriver:
@@ -43,15 +60,24 @@ class DeviceDriver:
         if rest:
             raise UsageError(f"{env}: its actions are not seven numbers for each arm")
         self._env: Any = env.unwrapped
+        if name == LEADER:
+            name = f"{LEADER}:{','.join(getattr(self._env, 'leaders', ()))}"
         self._can_redo = can_redo
         self._device = open_device(name, arms)
         self._has_taken_over = False
+        self._start: tuple[np.ndarray, list[np.ndarray]] | None = None
         self._gripper = self._wish = np.ones(arms, np.float32)
 
     def reset(self, seed: int | None = None) -> None:
         """An episode begins: what was told before it does not count."""
         self._wish = self._device.poll().gripper
+        self._gripper = np.ones_like(self._gripper)
         self._has_taken_over = False
+
+    def take_over(self) -> None:
+        """The person drives from now on, also while they move nothing."""
+        self._has_taken_over = True
+        self._start = None
 
     def __call__(self, observation: Observation, proposed: np.ndarray) -> np.ndarray | None:
         """The person's action (7 * arms,) float32 while they drive.
@@ -67,21 +93,78 @@ class DeviceDriver:
         for event in sample.events:
             self._heed(event)
         has_turned = sample.gripper != self._wish
-        self._gripper = np.where(has_turned, -self._gripper, self._gripper)
+        # A handle shows what the gripper shall be; a button only that it shall be another.
+        turned = -self._gripper if sample.pose is None else sample.gripper
+        self._gripper = np.where(has_turned, turned, self._gripper)
         self._wish = sample.gripper
-        is_fresh = sample.age_s <= STALE_S
-        if is_fresh and (sample.engaged or self._has_taken_over or has_turned.any()):
-            return action_of(sample.motion, self._gripper)
+        if sample.engaged or self._has_taken_over or (has_turned.any() and sample.pose is None):
+            motion = sample.motion if sample.pose is None else self._follow(sample)
+            return action_of(motion, self._gripper)
         self._gripper = np.where(np.asarray(proposed)[6::7] > 0, 1.0, -1.0)
         return None
+
+    def _follow(self, sample: TeleopSample) -> np.ndarray:
+        """The motion (6 * arms,) that keeps tools to what hands do with leader arms.
+
+        From the takeover on tools go as far as hands do, so that nothing jumps wherever the leaders
+        are. Leaders that were silent for a while start anew.
+        """
+        assert sample.pose is not None
+        arms = self._env.arms
+        if sample.age_s > STALE_S:
+            self._start = None
+            return sample.motion
+        hands = sample.pose.reshape(-1, 6)
+        if self._start is None:
+            self._start = hands, [arm.commanded_pose for arm in arms]
+        return np.concatenate(
+            [
+                arm.motion_to(carried(tool, before, now))
+                for arm, before, tool, now in zip(arms, *self._start, hands, strict=True)
+            ]
+        )
+
+    def decide(self, success: bool, patience_s: float | None) -> Decision:
+        """Waits until the person says what becomes of the episode that has ended.
+
+        Success and failure keep it with that verdict, redo does not keep it; a motion that begins
+        now keeps it as it is, and so does patience that is over.
+
+        Args:
+          success: how the episode was judged.
+          patience_s: how long to wait; None: until the person says something.
+
+        Raises:
+          RobotFaultError, TeleopStopped, RobotError: as `__call__`.
+        """
+        began_s = time.monotonic()
+        has_rested = False  # what is still held from the episode decides nothing
+        while patience_s is None or time.monotonic() - began_s < patience_s:
+            sample = self._device.poll()
+            for event in sample.events:
+                if event is TeleopEvent.STOP:
+                    self._stop()
+                if event is TeleopEvent.REDO:
+                    return Decision(False, success)
+                if event in (TeleopEvent.SUCCESS, TeleopEvent.FAILURE):
+                    return Decision(True, event is TeleopEvent.SUCCESS)
+                if event is TeleopEvent.KEEP:
+                    return Decision(True, success)
+            if sample.engaged and has_rested:
+                return Decision(True, success)
+            has_rested |= not sample.engaged
+            time.sleep(_POLL_S)
+        return Decision(True, success)
 
     def close(self) -> None:
         """Closes the device."""
         self._device.close()
 
     def _heed(self, event: TeleopEvent) -> None:
-        if event in (TeleopEvent.TAKEOVER, TeleopEvent.RELEASE):
-            self._has_taken_over = event is TeleopEvent.TAKEOVER
+        if event is TeleopEvent.TAKEOVER and not self._has_taken_over:
+            self.take_over()
+        elif event is TeleopEvent.TAKEOVER:
+            self._has_taken_over = False
         elif event in (TeleopEvent.SUCCESS, TeleopEvent.FAILURE):
             self._env.end(event is TeleopEvent.SUCCESS)
         elif event is TeleopEvent.REDO:
@@ -89,10 +172,13 @@ class DeviceDriver:
                 raise EpisodeAbandoned
             self._env.end(False)
         elif event is TeleopEvent.STOP:
-            if rig := getattr(self._env, "rig", None):
-                rig.stop()
-                raise RobotFaultError("STOPPED by a person; the arms stay until `recover`")
-            raise TeleopStopped("stopped by a person")
+            self._stop()
+
+    def _stop(self) -> NoReturn:
+        if rig := getattr(self._env, "rig", None):
+            rig.stop()
+            raise RobotFaultError("STOPPED by a person; the arms stay until `recover`")
+        raise TeleopStopped("stopped by a person")
 
 
 class TeleopPolicy:
@@ -106,6 +192,7 @@ class TeleopPolicy:
     def reset(self, seed: int | None = None) -> None:
         """An episode begins, with open grippers."""
         self._driver.reset(seed)
+        self._driver.take_over()
         self._still[6::7] = 1.0
 
     def __call__(self, observation: Observation) -> np.ndarray:

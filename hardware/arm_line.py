@@ -69,8 +69,17 @@ class ArmLine:
         self.last = Motion(state.joint_rad, np.zeros_like(state.joint_rad), state.gripper_m)
         self.hold()
 
+    def free(self) -> None:
+        """Lets a person move the arm by hand.
+
+        Raises:
+          RobotError: the driver reports an error, or cannot do that.
+        """
+        self.driver.free()
+        self.forget()
+
     def forget(self) -> None:
-        """The arm is idle: the next command starts from where it then is."""
+        """The arm is idle or free: the next command starts from where it then is."""
         self.last = None
 
     @property

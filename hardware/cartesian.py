@@ -34,6 +34,25 @@ class CartesianLimits:
     max_lead_rad: float = 0.25
 
 
+def pose_of(pos_m: np.ndarray, quat_wxyz: np.ndarray, nominal_quat_wxyz: np.ndarray) -> np.ndarray:
+    """Position and rotation vector from the nominal orientation, (6,), m and rad."""
+    turn = rotations.multiply(quat_wxyz, rotations.conjugate(nominal_quat_wxyz))
+    return np.concatenate([pos_m, rotations.rotvec_of_quat(turn)])
+
+
+def carried(pose: np.ndarray, before: np.ndarray, now: np.ndarray) -> np.ndarray:
+    """The pose (6,) that `pose` becomes by the motion that brings `before` to `now`.
+
+    It moves and turns as far, along the same axes and each about its own point: where two tools
+    are when it begins does not matter.
+    """
+    turn = rotations.multiply(
+        rotations.quat_of_rotvec(now[3:]), rotations.conjugate(rotations.quat_of_rotvec(before[3:]))
+    )
+    turned = rotations.multiply(turn, rotations.quat_of_rotvec(pose[3:]))
+    return np.concatenate([pose[:3] + now[:3] - before[:3], rotations.rotvec_of_quat(turned)])
+
+
 class CartesianController:
     """Holds the commanded tool pose and moves it by the deltas of the actions.
 
@@ -71,8 +90,22 @@ class CartesianController:
 
     def pose_of(self, pos_m: np.ndarray, quat_wxyz: np.ndarray) -> np.ndarray:
         """Position and rotation vector from the nominal orientation, (6,), m and rad."""
-        turn = rotations.multiply(quat_wxyz, rotations.conjugate(self._nominal))
-        return np.concatenate([pos_m, rotations.rotvec_of_quat(turn)])
+        return pose_of(pos_m, quat_wxyz, self._nominal)
+
+    @property
+    def commanded(self) -> np.ndarray:
+        """The commanded pose (6,), as `pose_of` gives it: where the next action starts from."""
+        return self._target.copy()
+
+    def delta_to(self, pose: np.ndarray) -> np.ndarray:
+        """The delta (6,) in [-1, 1] that takes the command to a pose, or as near as it may go."""
+        wanted = np.clip(pose, self._lower, self._upper)
+        turn = rotations.multiply(
+            rotations.quat_of_rotvec(wanted[3:]),
+            rotations.conjugate(rotations.quat_of_rotvec(self._target[3:])),
+        )
+        way = np.concatenate([wanted[:3] - self._target[:3], rotations.rotvec_of_quat(turn)])
+        return np.clip(way / self._scale, -1.0, 1.0)
 
     def joint_targets(self, delta: np.ndarray, measured_pose: np.ndarray) -> np.ndarray:
         """Joint positions (n,) in rad to command for an action.

@@ -170,6 +170,19 @@ class Rig:
         nowhere = [np.zeros(joints) for joints in self._joints]
         self._send(Request.HOLD, nowhere, [0.0] * len(nowhere), 0.0)
 
+    def free(self) -> RigState:
+        """Lets a person move the arms by hand until the next command, and waits until they can.
+
+        They are watched as ever: what falls silent or reports an error leads to FAULT.
+
+        Raises:
+          RobotFaultError: the rig is or went into FAULT, e.g. because an arm cannot do that.
+          RobotError: the process died or hangs.
+        """
+        self._healthy()
+        nowhere = [np.zeros(joints) for joints in self._joints]
+        return self.wait_for(self._send(Request.FREE, nowhere, [0.0] * len(nowhere), 0.0))
+
     def home(self, timeout_s: float = 60.0) -> RigState:
         """Moves all arms slowly to their `tool_down_joint_rad` with open grippers, and waits.
 

@@ -152,6 +152,9 @@ class RigLoop:
         if request is Request.HOLD:
             self._hold()
             return
+        if request is Request.FREE:
+            self._free()
+            return
         targets = self._targets(command)
         standing = request is Request.FOLLOW and self._mode is not RigMode.ACTIVE
         flaws = [arm.flaws_of(*target, standing) for arm, target in targets]
@@ -175,7 +178,7 @@ class RigLoop:
         ]
 
     def _make_active(self) -> bool:
-        if self._mode is RigMode.IDLE:
+        if self._mode in (RigMode.IDLE, RigMode.FREE):
             for arm in self._arms:
                 try:
                     arm.activate()
@@ -184,6 +187,15 @@ class RigLoop:
                     return False
         self._mode = RigMode.ACTIVE
         return True
+
+    def _free(self) -> None:
+        for arm in self._arms:
+            try:
+                arm.free()
+            except RobotError as error:
+                self._fail(arm, Fault.CONTROLLER, str(error))
+                return
+        self._mode, self._moving = RigMode.FREE, False
 
     def _watch_command(self) -> None:
         if self._mode is not RigMode.ACTIVE:

@@ -22,6 +22,8 @@ class Request(enum.IntEnum):
     MOVE = 2
     """Go slowly to targets, as resets do: of the box only the floor holds."""
     HOLD = 3
+    FREE = 4
+    """Let a person move the arms by hand."""
 
 
 def command_dtype(config: RigConfig) -> np.dtype:

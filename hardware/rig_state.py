@@ -21,6 +21,8 @@ class RigMode(enum.IntEnum):
     """The arms are kept where the last command brought them; the next command goes on."""
     FAULT = 4
     """Something went wrong, or someone stopped the rig; only `recover` leads out."""
+    FREE = 5
+    """A person moves the arms by hand: they carry their own weight, and nothing is sent."""
 
 
 class Fault(enum.IntEnum):

@@ -103,6 +103,13 @@ ROBOTS: Mapping[str, Robot] = {
         usual_address="192.168.1.2",
         port=50001,
     ),
+    "trossen-leader": Robot(
+        WIDOWX,
+        _WIDOWX_LIMITS,
+        "trossen:TrossenLeaderDriver",
+        usual_address="192.168.1.3",
+        port=50001,
+    ),
     "franka": Robot(
         FRANKA,
         _FRANKA_LIMITS,

@@ -11,12 +11,11 @@ checkpoint; one that does not end in time is killed.
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections.abc import Callable, Mapping
 
-from ..hardware.teleoperation.keyboard import TERMINAL_VARIABLE
+from ..hardware.teleoperation.lent_terminal import LentTerminal
 from .child_process import ChildProcess
 from .config import RunConfig
 from .replay_tables import online_updates
@@ -27,6 +26,8 @@ from .stopping import StopRequest
 ACTOR, LEARNER, SERVER = "actor", "learner", "replay server"
 STOP_TIMEOUTS_S: Mapping[str, float] = {ACTOR: 15.0, LEARNER: 90.0, SERVER: 10.0}
 _SETTLE_S = 0.5
+_BORROWER = actor_name(0)
+"""The actor whose policy somebody may take over from."""
 _QUIET = {"TF_CPP_MIN_LOG_LEVEL": "2", "GRPC_VERBOSITY": "ERROR", "PYTHONUNBUFFERED": "1"}
 # The actor and the server do small things: threads of their own would only disturb the learner.
 _SMALL = {
@@ -71,6 +72,8 @@ class RunProcesses:
         self._restarts = restarts or Restarts()
         self._intervene = intervene
         self._children: dict[str, ChildProcess] = {}
+        # The actor has none of its own, and keys may take over there.
+        self._terminal = LentTerminal()
         self._begin_session()
 
     @property
@@ -108,12 +111,14 @@ class RunProcesses:
                         file=sys.stderr,
                         flush=True,
                     )
+        self._terminal.take_back()
         self._directory.address_file.unlink(missing_ok=True)
 
     def kill(self) -> None:
         """Ends all at once."""
         for child in self._children.values():
             child.kill()
+        self._terminal.take_back()
 
     def _begin_session(self) -> None:
         self._directory.address_file.unlink(missing_ok=True)
@@ -124,9 +129,11 @@ class RunProcesses:
     def _start_actor(self, name: str) -> None:
         number = name.partition("-")[2] or "0"
         options = ["--actor-id", number, "--actors", str(self._actors)]
-        if self._intervene and number == "0":
+        variables = dict(_SMALL)
+        if self._intervene and name == _BORROWER:
             options += ["--intervene", self._intervene]
-        self._start(name, "actor", options, {**_SMALL, **_terminal()})
+            variables |= self._terminal.variables
+        self._start(name, "actor", options, variables)
 
     def _start(
         self, name: str, module: str, options: list[str], variables: Mapping[str, str] | None = None
@@ -144,6 +151,8 @@ class RunProcesses:
         # Who died first may have taken others along: let them show.
         time.sleep(_SETTLE_S)
         dead = [child for child in self._children.values() if _is_dead(child)]
+        if any(child.name == _BORROWER for child in dead):
+            self._terminal.take_back()
         only_actors = all(_kind(child) == ACTOR for child in dead)
         causes = dead if only_actors else [_first_cause(dead)]
         delay_s = max(map(self._restarts.delay_s, causes))
@@ -161,11 +170,6 @@ class RunProcesses:
 
     def _of_kind(self, kind: str) -> list[ChildProcess]:
         return [child for child in self._children.values() if _kind(child) == kind]
-
-
-def _terminal() -> dict[str, str]:
-    """Names this process's terminal to an actor, which has none: keys may take over there."""
-    return {TERMINAL_VARIABLE: os.ttyname(0)} if sys.stdin.isatty() else {}
 
 
 def _kind(child: ChildProcess) -> str:

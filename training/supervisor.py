@@ -11,7 +11,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from ..datasets.errors import UsageError
-from ..envs.takeover import DRIVERS
+from ..envs.takeover import DRIVERS, check_driver
 from .adjusting import adjusted
 from .checkpoints import LearnerCounters, find_checkpoint, list_checkpoints, read_counters
 from .config import RunConfig
@@ -223,8 +223,8 @@ def _check_actors(actors: int) -> None:
 
 
 def _check_driver(config: RunConfig, intervene: str) -> None:
-    if intervene and intervene not in DRIVERS:
-        raise UsageError(f"--intervene {intervene}: expected one of {', '.join(DRIVERS)}")
+    if intervene:
+        check_driver(intervene)
     if intervene and not config.schedule.env_steps:
         raise UsageError(f"--intervene {intervene}: {config.algorithm} acts in no environment")
     if config.algorithm == "hg-dagger" and not intervene:

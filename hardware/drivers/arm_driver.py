@@ -62,6 +62,14 @@ class ArmDriver(Protocol):
         """Makes the idle arm hold where it is and follow `command`."""
         ...
 
+    def free(self) -> None:
+        """Lets a person move the arm by hand: it carries its own weight and resists nothing.
+
+        Raises:
+          RobotError: this arm cannot do that.
+        """
+        ...
+
     def command(self, joint_rad: np.ndarray, gripper_m: float, period_s: float) -> None:
         """Sends targets, to be reached in `period_s`, when the next ones are due."""
         ...

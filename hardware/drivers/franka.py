@@ -112,6 +112,10 @@ class FrankaDriver:
             self._robot.move(motion, asynchronous=True)
         self._motion = motion
 
+    def free(self) -> None:
+        """See `ArmDriver.free`."""
+        raise RobotError("a Franka is guided by the button at its hand, not through serlds")
+
     def command(self, joint_rad: np.ndarray, gripper_m: float, period_s: float) -> None:
         """See `ArmDriver.command`."""
         if self._motion is None or self._hand is None:

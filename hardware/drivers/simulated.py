@@ -65,6 +65,10 @@ class SimulatedDriver:
         self._hold()
         self._active = True
 
+    def free(self) -> None:
+        """See `ArmDriver.free`; there is no hand that could move it."""
+        self.stop()
+
     def command(self, joint_rad: np.ndarray, gripper_m: float, period_s: float) -> None:
         """See `ArmDriver.command`."""
         if self._active:

@@ -28,6 +28,8 @@ _ERRORS = (RuntimeError, AssertionError)  # trossen_arm.LogicError is an Asserti
 class TrossenDriver:
     """One WidowX AI follower arm."""
 
+    _END_EFFECTOR = trossen_arm.StandardEndEffector.wxai_v0_follower
+
     def __init__(self, arm: Arm, address: str) -> None:
         """`address` is that of the controller, e.g. 192.168.1.2."""
         self._joints = len(arm.joints)
@@ -75,6 +77,14 @@ class TrossenDriver:
         with self._as_robot_error():
             self._driver.set_all_modes(trossen_arm.Mode.position)
 
+    def free(self) -> None:
+        """See `ArmDriver.free`."""
+        self._wait_for_stop()
+        with self._as_robot_error():
+            # The controller compensates gravity and friction; the effort asked for comes on top.
+            self._driver.set_all_modes(trossen_arm.Mode.external_effort)
+            self._driver.set_all_external_efforts([0.0] * (self._joints + 1), 0.0, False)
+
     def command(self, joint_rad: np.ndarray, gripper_m: float, period_s: float) -> None:
         """See `ArmDriver.command`."""
         with self._as_robot_error():
@@ -103,7 +113,7 @@ class TrossenDriver:
             try:
                 self._driver.configure(
                     trossen_arm.Model.wxai_v0,
-                    trossen_arm.StandardEndEffector.wxai_v0_follower,
+                    self._END_EFFECTOR,
                     self._address,
                     clear_error,
                     _TIMEOUT_S,
@@ -146,3 +156,9 @@ class TrossenDriver:
         except _ERRORS as error:
             lines = [line for line in str(error).splitlines() if "troubleshooting" not in line]
             raise RobotError(" ".join(lines).strip()) from error
+
+
+class TrossenLeaderDriver(TrossenDriver):
+    """One WidowX AI leader arm, which has a handle instead of a gripper."""
+
+    _END_EFFECTOR = trossen_arm.StandardEndEffector.wxai_v0_leader

@@ -17,6 +17,7 @@ _LEFT_X, _LEFT_Y, _LEFT_TRIGGER, _RIGHT_X, _RIGHT_Y, _RIGHT_TRIGGER = range(6)
 _AXES = 6
 _A, _B, _X, _Y, _LEFT_BUMPER, _RIGHT_BUMPER, _BACK, _START = range(8)
 _EVENTS = {
+    _RIGHT_BUMPER: TeleopEvent.TAKEOVER,
     _Y: TeleopEvent.SUCCESS,
     _X: TeleopEvent.FAILURE,
     _BACK: TeleopEvent.REDO,
@@ -37,7 +38,6 @@ class Gamepad:
         self._arms = arms
         self._arm = 0
         self._gripper = np.ones(arms, np.float32)
-        self._has_taken_over = False
         self._buttons: list[bool] = []
         self._pad = None
 
@@ -75,10 +75,6 @@ class Gamepad:
         before, self._buttons = self._buttons, self._held()
         pressed = [now and not then for now, then in zip(self._buttons, before, strict=True)]
         events = [event for button, event in _EVENTS.items() if pressed[button]]
-        if pressed[_RIGHT_BUMPER]:
-            self._has_taken_over = not self._has_taken_over
-            taken = self._has_taken_over
-            events.append(TeleopEvent.TAKEOVER if taken else TeleopEvent.RELEASE)
         if pressed[_B]:
             self._arm = (self._arm + 1) % self._arms
         if pressed[_A]:

@@ -32,14 +32,17 @@ MOTIONS = {
 }  # fmt: skip
 """Dimension of the motion and direction of each key."""
 EVENTS = {
+    "t": TeleopEvent.TAKEOVER,
     "y": TeleopEvent.SUCCESS,
     "n": TeleopEvent.FAILURE,
     "u": TeleopEvent.REDO,
+    "\n": TeleopEvent.KEEP,
     "x": TeleopEvent.STOP,
 }
 HELP = """w s  forward, back     q e  turn left, right   space  gripper        y n  success, failure
 a d  left, right       i k  pitch              t      take over, let go   u  again, do not keep
-r f  up, down          j l  roll               tab    other arm           x  stop"""
+r f  up, down          j l  roll               tab    other arm           x  stop
+after an episode:      enter or a motion  keep it     y n u  as above"""
 
 
 class Keyboard:
@@ -52,7 +55,6 @@ class Keyboard:
         self._gripper = np.ones(arms, np.float32)
         self._heard_s: dict[str, float] = {}
         self._events: list[TeleopEvent] = []
-        self._has_taken_over = False
         self._lock = threading.Lock()
         self._closing = threading.Event()
         self._fd = -1
@@ -126,9 +128,5 @@ class Keyboard:
                 self._gripper[self._arm] *= -1.0
             elif key == "\t":
                 self._arm = (self._arm + 1) % self._arms
-            elif key == "t":
-                self._has_taken_over = not self._has_taken_over
-                taken = self._has_taken_over
-                self._events.append(TeleopEvent.TAKEOVER if taken else TeleopEvent.RELEASE)
             elif key in EVENTS:
                 self._events.append(EVENTS[key])

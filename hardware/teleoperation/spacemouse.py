@@ -20,7 +20,7 @@ _GRIPPER_BUTTON, _TAKEOVER_BUTTON = 0, 1
 class SpaceMouse:
     """One SpaceMouse for one arm: the cap moves the tool along the axes of the arm's base.
 
-    The first button turns the gripper over; the second takes over and lets go.
+    The first button turns the gripper over; the second takes over and lets go; both: once more.
 
     The library gives one report for each read and keeps the last one for ever. A thread reads
     faster than the mouse reports, and a mouse that is deflected and silent drives nothing.
@@ -41,7 +41,6 @@ class SpaceMouse:
         self._heard_s = -np.inf
         self._gripper = 1.0
         self._buttons = (0, 0)
-        self._has_taken_over = False
         self._events: list[TeleopEvent] = []
         self._problem = ""
 
@@ -109,9 +108,10 @@ class SpaceMouse:
         self._heard_s = time.monotonic()
         before, self._buttons = self._buttons, tuple(state.buttons)
         pressed = [now and not then for now, then in zip(self._buttons, before, strict=False)]
+        if any(pressed) and self._buttons[_GRIPPER_BUTTON] and self._buttons[_TAKEOVER_BUTTON]:
+            self._events.append(TeleopEvent.REDO)
+            return
         if pressed[_GRIPPER_BUTTON]:
             self._gripper = -self._gripper
         if pressed[_TAKEOVER_BUTTON]:
-            self._has_taken_over = not self._has_taken_over
-            taken = self._has_taken_over
-            self._events.append(TeleopEvent.TAKEOVER if taken else TeleopEvent.RELEASE)
+            self._events.append(TeleopEvent.TAKEOVER)

@@ -109,6 +109,9 @@ def timing_section(timing: Timing) -> dict[str, Any] | None:
     if timing.backwards:
         backwards = page.counted(timing.backwards, "interval")
         facts.append(("clock", f"{backwards} in which time stands still or runs back"))
+    for name, (count, sum_s, oldest_s) in timing.ages.items():
+        ages = f"{1000 * sum_s / count:.0f} ms on average, {1000 * oldest_s:.0f} ms at most"
+        facts.append((f"age of {name}", ages))
     return {"facts": facts, "source": plots.intervals_plot(timing)}
 
 

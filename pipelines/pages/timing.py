@@ -31,6 +31,7 @@ class Timing:
       episodes_with_gaps: of these, with a gap.
       declared: number of episodes by the rate that their metadata declares, in Hz; 0 where they
         declare none: then the median interval of the episode counts as the period.
+      ages: by what was observed: number of observations, the sum of their ages in s, the greatest.
       histogram: number of intervals by length in periods, in bins of 0.05.
     """
 
@@ -44,12 +45,17 @@ class Timing:
     episodes: int = 0
     episodes_with_gaps: int = 0
     declared: dict[str, int] = dataclasses.field(default_factory=dict)
+    ages: dict[str, tuple[int, float, float]] = dataclasses.field(default_factory=dict)
     histogram: tuple[int, ...] = (0,) * NUM_BINS
 
     def __add__(self, other: Timing) -> Timing:
         declared = dict(self.declared)
         for rate, episodes in other.declared.items():
             declared[rate] = declared.get(rate, 0) + episodes
+        ages = dict(self.ages)
+        for name, (count, sum_s, oldest_s) in other.ages.items():
+            before = ages.get(name, (0, 0.0, 0.0))
+            ages[name] = (before[0] + count, before[1] + sum_s, max(before[2], oldest_s))
         return Timing(
             self.count + other.count,
             self.sum_s + other.sum_s,
@@ -61,6 +67,7 @@ class Timing:
             self.episodes + other.episodes,
             self.episodes_with_gaps + other.episodes_with_gaps,
             declared,
+            ages,
             tuple(a + b for a, b in zip(self.histogram, other.histogram, strict=True)),
         )
 
@@ -80,7 +87,8 @@ class Timing:
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Timing:
-        return cls(**{**values, "histogram": tuple(values["histogram"])})
+        ages = {name: tuple(age) for name, age in values["ages"].items()}
+        return cls(**{**values, "ages": ages, "histogram": tuple(values["histogram"])})
 
 
 def timing_of(episode: Episode) -> Timing:
@@ -107,8 +115,19 @@ def timing_of(episode: Episode) -> Timing:
         episodes=1,
         episodes_with_gaps=int(gaps.any()),
         declared={f"{declared:g}": 1},
+        ages=_ages_of(episode),
         histogram=tuple(np.bincount(bins, minlength=NUM_BINS).tolist()),
     )
+
+
+def _ages_of(episode: Episode) -> dict[str, tuple[int, float, float]]:
+    found = {}
+    for path, column in episode.columns.items():
+        if path.startswith(keys.AGE_PREFIX):
+            ages_s = np.asarray(column, np.float64).ravel()
+            name = path.removeprefix(keys.AGE_PREFIX)
+            found[name] = (ages_s.size, float(ages_s.sum()), float(ages_s.max()))
+    return found
 
 
 def declared_hz(episode: Episode) -> float:

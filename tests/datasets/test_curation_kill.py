@@ -20,6 +20,7 @@ from serlds.datasets.store import EpisodeStore
 SCRIPTS = Path(__file__).parent / "scripts"
 RECORDER = runpy.run_path(str(SCRIPTS / "record_forever.py"), run_name="recorder")
 SCHEMA, episode = RECORDER["SCHEMA"], RECORDER["episode"]
+NEW = ("record", "think again")
 NAMES = [f"e{index}" for index in range(6)]
 
 
@@ -79,6 +80,8 @@ def ids_dropped(dataset):
         ("drop", ["e0", "e3"], ["e2 e3 e0 e5", "e2 e5"]),
         ("restore", ["e4", "e1"], ["e0 e2 e3 e5", "e0 e1 e2 e3 e4 e5"]),
         ("compact", [], ["e0 e2 e3 e5"]),
+        ("think again", ["e6"], ["e0 e2 e3 e5", "e0 e2 e3 e5 e6"]),
+        ("amend", [], ["e0 e2 e3 e5"]),
         ("record", ["e6", "e7"], ["e0 e2 e3 e5", "e0 e2 e3 e5 e6", "e0 e2 e3 e5 e6 e7"]),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
@@ -87,7 +90,7 @@ def test_killed_before_each_system_call(curators, recorded, tmp_path, verb, argu
     import tensorflow_datasets as tfds
 
     outcomes = {tuple(sorted(outcome.split())) for outcome in outcomes}
-    seen, count, killed = set(), 0, True
+    seen, tasks, count, killed = set(), set(), 0, True
     while killed:
         count += 1
         dataset = shutil.copytree(recorded, tmp_path / str(count) / "killed")
@@ -100,9 +103,10 @@ def test_killed_before_each_system_call(curators, recorded, tmp_path, verb, argu
         here, dropped = ids_in(dataset), ids_dropped(dataset)
         assert tuple(here) in outcomes
         seen.add(tuple(here))
-        recorded_now = set(NAMES) | (set(arguments) if verb == "record" else set())
+        recorded_now = set(NAMES) | (set(arguments) if verb in NEW else set())
         assert len({*here, *dropped}) == len(here) + len(dropped)
         assert set(NAMES) <= {*here, *dropped} <= recorded_now
+        tasks.add(open_dataset(dataset).episode(len(here) - 1).metadata["task"])
         if opener != "read":
             loaded = tfds.builder_from_directory(dataset / "1.0.0")
             assert loaded.info.splits["train"].num_examples == len(here)
@@ -110,6 +114,7 @@ def test_killed_before_each_system_call(curators, recorded, tmp_path, verb, argu
         shutil.rmtree(dataset.parent)
     assert count > 5
     assert seen == outcomes
+    assert tasks == ({"", "amended"} if verb == "amend" else {""})
 
 
 def test_salvage_killed_before_each_system_call(curators, recorded, tmp_path):

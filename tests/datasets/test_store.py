@@ -4,10 +4,13 @@ import dataclasses
 import json
 
 import pytest
+import tensorflow_datasets as tfds
 
 import serlds.datasets.store as store_module
 from serlds.datasets import keys
+from serlds.datasets.curation import restore_episodes
 from serlds.datasets.dataset_files import COUNTED_TEMPLATE, DatasetFiles, SplitFiles, write_metadata
+from serlds.datasets.episode import Episode
 from serlds.datasets.errors import (
     DatasetNotFoundError,
     SchemaError,
@@ -257,3 +260,31 @@ def test_reading_before_anything_was_recorded_names_what_there_is(tmp_path, sche
         open_dataset(tmp_path / "pick_cube")
     with pytest.raises(DatasetNotFoundError, match=r"there are no datasets in .*serlds record"):
         open_dataset(tmp_path / "elsewhere" / "pick_cube")
+
+
+def test_the_newest_episode_is_amended_or_dropped_and_recording_goes_on(
+    dataset, make_schema, make_episode, assert_same_episode
+):
+    schema = make_schema(cameras=["front"])
+    first, second, third = (make_episode(schema, index) for index in range(3))
+    amended = Episode(second.columns, {**second.metadata, keys.SUCCESS: not second.success})
+    with EpisodeStore.open(dataset, schema) as store:
+        with pytest.raises(UsageError, match="no episode"):
+            store.drop_newest("not kept")
+        store.append(first)
+        store.drop_newest("not kept")  # the only one
+        assert (store.num_episodes, store.num_recorded) == (0, 1)
+    with EpisodeStore.open(dataset, schema) as store:
+        store.append(second)
+        assert_same_episode(store.newest(), second)
+        with pytest.raises(UsageError, match=f"'{second.episode_id}', not"):
+            store.amend_newest(third)
+        store.amend_newest(amended)
+        store.append(third)
+        assert (store.num_episodes, store.num_recorded) == (2, 3)
+    for found, expected in zip(open_dataset(dataset).episodes(), (amended, third), strict=True):
+        assert_same_episode(found, expected)
+    restore_episodes(dataset, ["0"])
+    found = open_dataset(dataset)
+    assert_same_episode(found.episode(0), first)
+    assert tfds.builder_from_directory(found.directory).info.splits["train"].num_examples == 3

@@ -109,6 +109,8 @@ def test_a_camera_lost_in_an_episode_leaves_the_finished_ones_intact(arguments, 
     assert len(episode) == STEPS + 1
     brightness = episode.pixels("observation/image/front")[..., 1].mean((1, 2))
     assert len(np.unique(brightness.round())) > STEPS // 2
+    ages = episode["age_s/image/front"]
+    assert ages.shape == (STEPS + 1,) and (ages >= 0).all() and len(np.unique(ages)) > 1
     # The dataset takes further episodes, with a camera that is opened anew.
     result = record_episodes(ENV_ID, arguments, tmp_path / "cubes", by="random", episodes=1)
     assert result.total_episodes == 2

@@ -70,6 +70,7 @@ def test_episodes_of_a_robot_are_like_any_others(recorded):
         assert min(episode["observation/state/tcp_pos"][:, 2]) < 0.05
         assert len(np.unique(episode["timestamp_s"])) == len(episode)
         assert np.std(episode.pixels("observation/image/front")[0]) > 5  # shows the arm's twin
+        assert (episode["age_s/state"] > 0).all() and "age_s/image/front" not in episode.columns
 
 
 def test_what_was_asked_for_and_sent_and_why_is_in_the_log(recorded):

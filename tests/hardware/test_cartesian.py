@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from serlds.hardware import rotations
 from serlds.hardware.arm import TOOL_DOWN_QUAT_WXYZ
-from serlds.hardware.cartesian import CartesianController
+from serlds.hardware.cartesian import CartesianController, carried
 from serlds.hardware.widowx import WIDOWX
 
 STEP_M, STEP_RAD = 0.03, 0.1
@@ -97,3 +97,37 @@ def test_reset_forgets_the_last_command():
     controller.joint_targets(np.ones(6), start)
     controller.reset(home)
     np.testing.assert_array_equal(controller.joint_targets(np.ones(6), start), first)
+
+
+poses = st.tuples(*[st.floats(-0.5, 0.5)] * 3, *[st.floats(-1.0, 1.0)] * 3).map(np.array)
+
+
+def assert_same_pose(found, expected):
+    np.testing.assert_allclose(found[:3], expected[:3], atol=1e-9)
+    turns = [rotations.quat_of_rotvec(pose[3:]) for pose in (found, expected)]
+    assert abs(np.dot(*turns)) == pytest.approx(1.0, abs=1e-9)
+
+
+@given(poses, poses, poses, poses)
+def test_a_pose_is_carried_along_by_a_motion(pose, before, now, later):
+    assert_same_pose(carried(before, before, now), now)
+    assert_same_pose(carried(pose, before, before), pose)
+    step_by_step = carried(carried(pose, before, now), now, later)
+    assert_same_pose(step_by_step, carried(pose, before, later))
+
+
+@settings(deadline=None, max_examples=30)
+@given(poses)
+def test_the_delta_to_a_pose_takes_the_command_there_or_to_the_limits(pose):
+    controller, measured = controller_at()
+    wanted = measured + pose
+    for _ in range(40):
+        delta = controller.delta_to(wanted)
+        assert np.abs(delta).max() <= 1.0
+        controller.joint_targets(delta, controller.commanded)  # an arm that follows
+    tilt, yaw = LIMITS.max_tilt_rad, LIMITS.max_yaw_rad
+    expected = np.clip(
+        wanted, (*LIMITS.lower_m, -tilt, -tilt, -yaw), (*LIMITS.upper_m, tilt, tilt, yaw)
+    )
+    np.testing.assert_allclose(controller.commanded, expected, atol=1e-6)
+    assert np.abs(controller.delta_to(wanted)).max() < 1e-4  # at a wall it does not push

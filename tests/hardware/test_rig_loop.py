@@ -23,6 +23,7 @@ class FailingDriver(SimulatedDriver):
     def __init__(self):
         super().__init__(WIDOWX, "")
         self.error, self.silent, self.seq, self.sent, self.idle = None, False, 0, None, True
+        self.is_free = False
 
     def read(self):
         self._fail()
@@ -34,7 +35,11 @@ class FailingDriver(SimulatedDriver):
 
     def activate(self):
         self._fail()
-        self.idle = False
+        self.idle = self.is_free = False
+
+    def free(self):
+        self._fail()
+        self.is_free = True
 
     def command(self, joint_rad, gripper_m, period_s):
         self._fail()
@@ -42,7 +47,7 @@ class FailingDriver(SimulatedDriver):
         self.sent = (joint_rad, gripper_m)
 
     def stop(self):
-        self.idle = True
+        self.idle, self.is_free = True, False
 
     def recover(self):
         self._fail()
@@ -248,3 +253,25 @@ def test_arms_that_would_meet_are_kept_apart(pair):
         for arm, base in zip(pair.state.arms, BASES, strict=True)
     )
     assert np.linalg.norm(left - right) >= pair.config.min_distance_m - 1e-6
+
+
+def test_a_free_arm_needs_no_commands_and_is_watched_as_ever(bench):
+    bench.ask()
+    bench.rounds()
+    bench.ask(request=Request.FREE)
+    assert bench.rounds(100).mode is RigMode.FREE and bench.drivers[0].is_free
+    assert np.isnan(bench.state.arms[0].sent_joint_rad).all()
+    bench.ask()
+    assert bench.rounds().mode is RigMode.ACTIVE and not bench.drivers[0].is_free
+    bench.ask(request=Request.FREE)
+    bench.rounds()
+    bench.drivers[0].silent = True
+    assert bench.seconds_until(RigMode.FAULT) < 0.2
+    assert bench.state.fault is Fault.STALE_STATE and not bench.drivers[0].is_free
+
+
+def test_an_arm_that_cannot_be_free_says_so(bench):
+    bench.drivers[0].free = lambda: (_ for _ in ()).throw(RobotError("not this one"))
+    bench.ask(request=Request.FREE)
+    assert bench.rounds().mode is RigMode.FAULT
+    assert "not this one" in bench.state.fault_text

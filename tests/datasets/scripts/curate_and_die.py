@@ -16,6 +16,7 @@ import tensorflow_datasets  # noqa: F401  (before the fork: it takes seconds)
 
 from serlds.datasets.compaction import compact
 from serlds.datasets.curation import drop_episodes, restore_episodes
+from serlds.datasets.episode import Episode
 from serlds.datasets.salvage import recover
 from serlds.datasets.store import EpisodeStore
 
@@ -29,12 +30,26 @@ def record(dataset, *names):
             store.append(RECORDER["episode"](name))
 
 
+def think_again(dataset, name):
+    with EpisodeStore.open(dataset, RECORDER["SCHEMA"]) as store:
+        store.append(RECORDER["episode"](name))
+        store.drop_newest("not kept")
+
+
+def amend(dataset):
+    with EpisodeStore.open(dataset, RECORDER["SCHEMA"]) as store:
+        newest = store.newest()
+        store.amend_newest(Episode(newest.columns, {**newest.metadata, "task": "amended"}))
+
+
 VERBS = {
     "drop": drop_episodes,
     "restore": restore_episodes,
     "compact": lambda dataset, _: compact(dataset),
     "recover": lambda dataset, _: recover(dataset, salvage=True),
     "record": lambda dataset, names: record(dataset, *names),
+    "think again": lambda dataset, names: think_again(dataset, *names),
+    "amend": lambda dataset, _: amend(dataset),
 }
 
 

@@ -7,7 +7,8 @@ standard input and answers `ok`:
   loss: 0.2              part of the datagrams that get lost
   delay_s: 0.01          each answer comes so much later
   fault: "JOINT_LIMIT_EXCEEDED"
-  report: true           answers {"modes": [...]} instead of ok
+  hand: [6 rad, 1 m]     a hand draws joints and handle there, where no servo holds them; null: none
+  report: true           answers {"modes": [...], "joints": [...]} instead of ok
 
 Beside position mode, which the package simulates, it has velocity, effort and external effort. As
 the real controller does (documentation of its errors 15 and 16), it faults on targets that are not
@@ -28,6 +29,7 @@ from trossen_arm_sim.protocol import ErrorState, JointOutput, Mode, UDPCommand, 
 
 _EFFORTS = (Mode.EFFORT, Mode.EXTERNAL_EFFORT)
 _TOLERANCE = 0.01
+_HAND = (40.0,) * 6 + (400.0,)
 
 
 class Arm(WidowXSim):
@@ -39,15 +41,23 @@ class Arm(WidowXSim):
         self._bias = self.model.actuator_biasprm[self._actuator_ids].copy()
         self._modes = [Mode.IDLE] * self.num_joints
         self._wish = np.zeros(self.num_joints)
+        self.hand = None
         self.add_step_hook(self._drive)
 
     def _drive(self):
         for joint, mode in enumerate(self._modes):
             effort = self._wish[joint] if mode in _EFFORTS else 0.0
+            if mode in _EFFORTS and self.hand is not None:
+                effort += self._pull(joint)
             self.data.qfrc_applied[self._qvel_addr[joint]] = effort
             if mode == Mode.VELOCITY:
                 step = self._wish[joint] * self.model.opt.timestep
                 self.data.ctrl[self._actuator_ids[joint]] += step
+
+    def _pull(self, joint):
+        away = self.hand[joint] - self.data.qpos[self._qpos_addr[joint]]
+        damping = 0.1 * self.data.qvel[self._qvel_addr[joint]]
+        return np.clip(_HAND[joint] * (away - damping), -15.0, 15.0)
 
     def obey(self, inputs):
         with self._lock:
@@ -143,7 +153,11 @@ def main():
             if name == "fault":
                 controller.fault(ErrorState[value], f"told to: {value}")
             elif name == "report":
-                answer = json.dumps({"modes": [mode.name for mode in controller.modes]})
+                joints = arm.data.qpos[arm._qpos_addr].tolist()
+                modes = [mode.name for mode in controller.modes]
+                answer = json.dumps({"modes": modes, "joints": joints})
+            elif name == "hand":
+                arm.hand = value
             else:
                 setattr(controller, name, value)
         print(answer, flush=True)

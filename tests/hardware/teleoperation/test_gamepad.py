@@ -27,7 +27,7 @@ index = sdl.SDL_JoystickAttachVirtual(1, 6, 11, 1)
 assert index >= 0
 pad = open_device("gamepad", arms=2)
 sdl.SDL_JoystickFromInstanceID.restype = ctypes.c_void_p
-virtual = ctypes.c_void_p(sdl.SDL_JoystickFromInstanceID(pad._pad.get_instance_id()))
+virtual = ctypes.c_void_p(sdl.SDL_JoystickFromInstanceID(pad._device._pad.get_instance_id()))
 
 def press(button, down):
     sdl.SDL_JoystickSetVirtualButton(virtual, button, ctypes.c_uint8(down))

@@ -103,7 +103,10 @@ def test_buttons_turn_the_gripper_and_take_over(mouse):
     assert mouse.after(buttons=1)["gripper"] == [1]
     assert mouse.after(buttons=2)["events"] == ["TAKEOVER"]
     assert mouse.after()["events"] == []
-    assert mouse.after(buttons=2)["events"] == ["RELEASE"]
+    assert mouse.after(buttons=2)["events"] == ["TAKEOVER"]
+    assert mouse.after()["events"] == []
+    assert mouse.after(buttons=1)["events"] == []
+    assert mouse.after(buttons=3)["events"] == ["REDO"]
 
 
 def test_a_deflected_mouse_that_falls_silent_drives_nothing(mouse):

@@ -33,6 +33,16 @@ def test_no_intervals_are_nothing(times):
     assert timing_of(episode(times)) == Timing()
 
 
+def test_ages_of_what_was_observed_add_up():
+    young, old = episode([0, 0.1, 0.2]), episode([0, 0.1])
+    young.columns["age_s/state"] = np.array([[0.01, 0.02]] * 3, np.float32)
+    old.columns["age_s/state"] = np.array([[0.03, 0.05]] * 2, np.float32)
+    old.columns["age_s/image/front"] = np.array([0.1, 0.2], np.float32)
+    found = Timing.from_json((timing_of(young) + timing_of(old) + Timing()).to_json())
+    assert found.ages["state"] == pytest.approx((10, 0.25, 0.05))
+    assert found.ages["image/front"] == pytest.approx((2, 0.3, 0.2))
+
+
 def test_episodes_add_up_and_travel_as_json():
     one, two = timing_of(episode([0, 0.1, 0.4])), timing_of(episode([0, 0.2, 0.4], 5.0))
     total = Timing.from_json((one + two).to_json())
