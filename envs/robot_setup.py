@@ -54,8 +54,10 @@ class RobotSetup:
             name, robot = robot_of(mount)
             limits = dataclasses.replace(robot.limits, **box)
             arms.append(ArmConfig(name, address, mount.name, mount.pos_m, mount.yaw_rad, limits))
-        # Simulated controllers have no core of their own, and nothing can be hurt.
-        patience = {"stale_state_s": 2.0, "stale_command_s": 1.0} if self.simulate else {}
+        # A controller at a loopback address is a simulated one: it has no core of its own, and
+        # nothing can be hurt.
+        is_simulated = all(address.startswith("127.") for address in self.addresses)
+        patience = {"stale_state_s": 2.0, "stale_command_s": 1.0} if is_simulated else {}
         return RigConfig(arms=tuple(arms), **patience)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from ..datasets.errors import SerldsError, UsageError
 from ..hardware.errors import RobotFaultError
 from ..hardware.teleoperation.device import STALE_S, TeleopEvent, open_device
+from .robot_env import RobotManipulation
 from .rollout import Observation
 
 
@@ -24,7 +25,8 @@ class TeleopStopped(SerldsError):
 class DeviceDriver:
     """Drives while its device is moved, or from a takeover until the release.
 
-    Success and failure end the episode with the next step. Stop also stops a robot's rig, in FAULT.
+    Success and failure end the episode with the next step. Stop also stops a robot's rig, in FAULT,
+    and is heard while its arms go to the start, too.
     """
 
     def __init__(self, name: str, env: gymnasium.Env, can_redo: bool = False) -> None:
@@ -47,6 +49,8 @@ class DeviceDriver:
         self._device = open_device(name, arms)
         self._has_taken_over = False
         self._gripper = self._wish = np.ones(arms, np.float32)
+        if isinstance(self._env, RobotManipulation):
+            self._env.watchers.append(self._watch_for_stop)
 
     def reset(self, seed: int | None = None) -> None:
         """An episode begins: what was told before it does not count."""
@@ -75,9 +79,18 @@ class DeviceDriver:
         self._gripper = np.where(np.asarray(proposed)[6::7] > 0, 1.0, -1.0)
         return None
 
+    def watch(self) -> None:
+        """Heeds what the person tells without letting them drive; raises as a call does."""
+        for event in self._device.poll().events:
+            self._heed(event)
+
     def close(self) -> None:
         """Closes the device."""
         self._device.close()
+
+    def _watch_for_stop(self) -> None:
+        if TeleopEvent.STOP in self._device.poll().events:
+            self._heed(TeleopEvent.STOP)
 
     def _heed(self, event: TeleopEvent) -> None:
         if event in (TeleopEvent.TAKEOVER, TeleopEvent.RELEASE):

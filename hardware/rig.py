@@ -8,7 +8,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import IO
 
@@ -183,7 +183,11 @@ class Rig:
         )
 
     def move_to(
-        self, joint_rad: Sequence[np.ndarray], gripper_m: Sequence[float], timeout_s: float = 60.0
+        self,
+        joint_rad: Sequence[np.ndarray],
+        gripper_m: Sequence[float],
+        timeout_s: float = 60.0,
+        on_wait: Callable[[], None] = lambda: None,
     ) -> RigState:
         """Moves all arms slowly to a posture, and waits until they stand there, holding.
 
@@ -194,6 +198,7 @@ class Rig:
           joint_rad: for each arm (n,).
           gripper_m: for each arm, distance of each finger from the middle.
           timeout_s: it must be over by then.
+          on_wait: called again and again on the way; what it raises ends the move.
 
         Raises:
           UsageError: a wrong number of arms or joints.
@@ -211,6 +216,7 @@ class Rig:
                     raise RobotError(
                         f"the arms did not arrive within {timeout_s} s: {_clamps_text(state)}"
                     )
+                on_wait()
                 time.sleep(_RENEW_S)
                 self._renew(seq)
             return state

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import signal
+import sys
+import termios
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -12,6 +14,7 @@ from types import MappingProxyType
 
 from ..datasets.errors import UsageError
 from ..envs.takeover import DRIVERS
+from ..hardware.teleoperation import keyboard
 from .adjusting import adjusted
 from .checkpoints import LearnerCounters, find_checkpoint, list_checkpoints, read_counters
 from .config import RunConfig
@@ -159,7 +162,13 @@ def _run(
         stop = StopRequest()
         title = f"{record.run.algorithm} on {record.run.env_id}: {directory.path}"
         progress = RunProgress(directory, record.run)
-        with _signals_to(stop), LiveView(title, progress, record.run) as view:
+        with (
+            _signals_to(stop),
+            _same_terminal(),
+            LiveView(title, progress, record.run) as view,
+        ):
+            if intervene == "keyboard":
+                view.say(keyboard.HELP)
             _supervise(
                 RunProcesses(
                     directory, record.run, port, stop, view.say, actors, restarts, intervene
@@ -211,6 +220,20 @@ def _signals_to(stop: StopRequest) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def _same_terminal() -> Iterator[None]:
+    """Gives the terminal back as it was, also when an actor that reads keys from it was killed."""
+    if not sys.stdin.isatty():
+        yield
+        return
+    before = termios.tcgetattr(sys.stdin)
+    try:
+        yield
+    finally:
+        if termios.tcgetattr(sys.stdin) != before:  # else a job in the background would be stopped
+            termios.tcsetattr(sys.stdin, termios.TCSANOW, before)
 
 
 def _interrupt() -> None:

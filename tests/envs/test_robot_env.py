@@ -180,3 +180,11 @@ def test_a_wrong_setup_is_refused_by_name(robot, message):
         make_env(PICK, backend="robot", cameras=["front"], robot={"addresses": ["a"]})
     with pytest.raises(UsageError, match="only backend=robot takes it"):
         make_env(PICK, robot="sim")
+
+
+@pytest.mark.parametrize("asked", [{"object_state": True}, {"reward": "dense"}])
+def test_a_robot_does_not_pretend_to_know_where_objects_are(asked):
+    with pytest.raises(UsageError, match="a robot does not know where the objects are"):
+        make_env(PICK, **arguments("sim", **asked))
+    with open_env(PICK, "sim") as env:
+        assert not [name for name in env.observation_space["state"] if "cube" in name]
