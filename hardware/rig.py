@@ -210,8 +210,14 @@ class Rig:
         end_s = time.monotonic() + timeout_s
         try:
             while (state := self._healthy()).arrived_seq != seq:
+                if not self._is_newest(seq):
+                    raise RobotError("the slow move was interrupted by another command")
                 if state.command_seq == seq and state.mode is not RigMode.ACTIVE:
-                    raise RobotError(f"the slow move was interrupted: {_clamps_text(state)}")
+                    if any(arm.clamps.refused for arm in state.arms):
+                        raise RobotError(f"the slow move was refused: {_clamps_text(state)}")
+                    # This process was held up, and so the arms held.
+                    seq = self._send(Request.MOVE, joint_rad, gripper_m, 0.0)
+                    continue
                 if time.monotonic() > end_s:
                     raise RobotError(
                         f"the arms did not arrive within {timeout_s} s: {_clamps_text(state)}"
@@ -320,6 +326,10 @@ class Rig:
             record["gripper_m"][0] = gripper_m
             self._command.write(record)
             return int(record["seq"][0])
+
+    def _is_newest(self, seq: int) -> bool:
+        with self._lock:
+            return int(self._command_record["seq"][0]) == seq
 
     def _renew(self, seq: int) -> None:
         """Tells that the slow move `seq` is still wanted, unless another command came since."""
