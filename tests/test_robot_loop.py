@@ -17,6 +17,7 @@ from serlds.datasets.reading import open_dataset
 TASKS = {
     "one": ("serlds/WidowXPickCube-v0", ["127.0.52.11"], 4),
     "two": ("serlds/BimanualLift-v0", ["127.0.52.12", "127.0.52.13"], 2),
+    "franka": ("serlds/FrankaPickCube-v0", ["127.0.52.14"], 4),
 }
 READ_WITH_TFDS = """
 import sys
@@ -38,8 +39,10 @@ class Loop:
     def __init__(self, directory, arms):
         self.directory = directory
         self.env_id, addresses, self.episodes = TASKS[arms]
-        robot = {"addresses": addresses, "simulate": True, "success": "lifted", "reset_s": 0.0}
-        self.env_args = ["--env-args", "backend=robot", f"robot={json.dumps(robot)}"]
+        robot = {"addresses": addresses, "success": "lifted", "reset_s": 0.0}
+        robot["simulate"] = arms != "franka"
+        task = ["backend=robot", f"robot={json.dumps(robot)}", "max_steps=100"]
+        self.env_args = ["--env-args", *task]
 
     def serlds(self, command, *arguments):
         """Runs a command of serlds; what it printed."""
@@ -56,6 +59,8 @@ class Loop:
 @pytest.fixture(scope="module", params=TASKS)
 def loop(request, tmp_path_factory):
     """Recorded, validated and cloned."""
+    if request.param == "franka":
+        request.getfixturevalue("new_franka")(*TASKS["franka"][1])
     loop = Loop(tmp_path_factory.mktemp(request.param), request.param)
     loop.serlds(
         f"record {loop.env_id} data/robot --by expert --expert-noise 0.2 "
