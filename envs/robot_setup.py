@@ -19,6 +19,8 @@ SIM = "sim"
 """Instead of a setup: the vendor's driver on simulated controllers."""
 TWIN = "twin"
 """A camera that shows the task's simulation in the posture of the real arms."""
+_CAN_SIM = "trossen"
+"""The robot whose controller can be simulated."""
 _SIMULATED_HOSTS = ("127.0.0.10", "127.0.0.11")
 
 
@@ -95,6 +97,12 @@ def robot_setup(
     if isinstance(value, str):
         where, value = value, _read(value)
     fields = dict(value or {})
+    if fields.get("simulate") and (others := {robot_of(mount)[0] for mount in mounts} - {_CAN_SIM}):
+        raise UsageError(
+            f"{where}: only controllers of {_CAN_SIM} can be simulated here, not of "
+            f"{', '.join(others)}; start a simulated robot yourself and give its address, see "
+            "docs/franka.md"
+        )
     names = [field.name for field in dataclasses.fields(RobotSetup)]
     if unknown := sorted(set(fields) - set(names)):
         raise UsageError(f"{where}: unknown {', '.join(unknown)}; expected {', '.join(names)}")

@@ -176,6 +176,8 @@ def test_nothing_keeps_running_when_there_is_no_robot():
 def test_a_wrong_setup_is_refused_by_name(robot, message):
     with pytest.raises(UsageError, match=message):
         make_env(PICK, **arguments(robot))
+    with pytest.raises(UsageError, match="not of franka; start a simulated robot yourself"):
+        make_env("serlds/FrankaPickCube-v0", **arguments("sim"))
     with pytest.raises(UsageError, match="the task observes front too"):
         make_env(PICK, backend="robot", cameras=["front"], robot={"addresses": ["a"]})
     with pytest.raises(UsageError, match="only backend=robot takes it"):
