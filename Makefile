@@ -17,7 +17,7 @@ help:
 	@echo "make malformed-test damaged files and records, other ones than in the tests (long)"
 	@echo "make loaders-test other people's loaders read an export (about 2 minutes)"
 	@echo "make lerobot-test LeRobot reads an export; downloads 5 GB"
-	@echo "make franka-test  the Franka driver against a simulated robot"
+	@echo "make franka-test  the Franka driver and the whole loop against a simulated robot"
 	@echo "make setup        install into $(VENV)/ only"
 	@echo "make lint         style"
 	@echo "make lock         refresh requirements.lock from pyproject.toml"
@@ -90,7 +90,8 @@ lerobot-test:
 
 franka-test: setup
 	$(BIN)/uv pip install --quiet --python $(BIN)/python 'franky-control==2.0.0'
-	SERLDS_FRANKA_SIM=$(VENV)/franky-sim $(BIN)/python -m pytest -rs tests/hardware/test_franka_driver.py
+	SERLDS_FRANKA_SIM=$(VENV)/franky-sim $(BIN)/python -m pytest -rs \
+	  tests/hardware/test_franka_driver.py tests/test_robot_loop.py -k franka
 
 lint: setup
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .

@@ -74,7 +74,8 @@ def playback(
     if not origin or not origin.env_id:
         raise UsageError(f"{found.directory}: does not say in which task it was recorded")
     episode = found.episode(ordinal)
-    arguments = {**origin.env_args, "cameras": [], **(changes or {})}
+    blind = {"cameras": [], "object_state": False, "reward": "sparse"}
+    arguments = {**origin.env_args, **blind, **(changes or {})}
     with contextlib.closing(make_env(origin.env_id, **arguments)) as env:
         seed = int(episode.metadata.get(keys.SEED, -1))
         env.reset(seed=seed if seed >= 0 else None)

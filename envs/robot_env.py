@@ -28,6 +28,7 @@ from .rollout import OBSERVED_FIELDS, SENT_ACTION, STEP_FIELDS, Pacer
 
 _PATIENCE_S = 5.0
 _POLL_S = 0.002
+_WATCH_S = 0.02
 _LAG = Clamp.ACCELERATION | Clamp.SPEED
 """A target that is reached later than asked is still the target."""
 
@@ -52,6 +53,8 @@ class RobotManipulation(gymnasium.Env):
         max_steps: the twin's.
       arms: the arms, in the order of the action.
       rig: what drives them; None before the first reset.
+      watchers: called again and again while a reset moves the arms and pauses, where no action is
+        asked for; what they raise ends it, with the arms where they are.
     """
 
     def __init__(self, twin: Manipulation, setup: RobotSetup) -> None:
@@ -63,6 +66,7 @@ class RobotManipulation(gymnasium.Env):
         self.render_mode = twin.render_mode
         self.metadata = twin.metadata
         self.rig: Rig | None = None
+        self.watchers: list[Callable[[], None]] = []
         self._setup = setup
         mounts = [arm.mount for arm in twin.arms]
         scale = twin.field_docs[keys.ACTION].scale
@@ -173,9 +177,12 @@ class RobotManipulation(gymnasium.Env):
         self.twin.start(seed)
         rig = self._started_rig()
         starts = [arm.joint_rad.copy() for arm in self.twin.arms]
-        rig.move_to(starts, [arm.mount.arm.finger_travel_m for arm in self.arms])
-        if self._setup.reset_s:
-            time.sleep(self._setup.reset_s)
+        fingers = [arm.mount.arm.finger_travel_m for arm in self.arms]
+        rig.move_to(starts, fingers, on_wait=self._watch)
+        end_s = time.monotonic() + self._setup.reset_s
+        while time.monotonic() < end_s:
+            self._watch()
+            time.sleep(_WATCH_S)
         state = rig.read()
         for arm, report in zip(self.arms, state.arms, strict=True):
             arm.start(report)
@@ -244,6 +251,10 @@ class RobotManipulation(gymnasium.Env):
             if all(heard):
                 return state
             time.sleep(_POLL_S)
+
+    def _watch(self) -> None:
+        for watch in self.watchers:
+            watch()
 
     def _started_rig(self) -> Rig:
         if self.rig is not None:

@@ -19,6 +19,8 @@ SIM = "sim"
 """Instead of a setup: the vendor's driver on simulated controllers."""
 TWIN = "twin"
 """A camera that shows the task's simulation in the posture of the real arms."""
+_CAN_SIM = "trossen"
+"""The robot whose controller can be simulated."""
 _SIMULATED_HOSTS = ("127.0.0.10", "127.0.0.11")
 
 
@@ -57,8 +59,10 @@ class RobotSetup:
             name, robot = robot_of(mount)
             limits = dataclasses.replace(robot.limits, **box)
             arms.append(ArmConfig(name, address, mount.name, mount.pos_m, mount.yaw_rad, limits))
-        # Simulated controllers have no core of their own, and nothing can be hurt.
-        patience = {"stale_state_s": 2.0, "stale_command_s": 1.0} if self.simulate else {}
+        # A controller at a loopback address is a simulated one: it has no core of its own, and
+        # nothing can be hurt.
+        is_simulated = all(address.startswith("127.") for address in self.addresses)
+        patience = {"stale_state_s": 2.0, "stale_command_s": 1.0} if is_simulated else {}
         return RigConfig(arms=tuple(arms), **patience)
 
 
@@ -96,6 +100,12 @@ def robot_setup(
     if isinstance(value, str):
         where, value = value, _read(value)
     fields = dict(value or {})
+    if fields.get("simulate") and (others := {robot_of(mount)[0] for mount in mounts} - {_CAN_SIM}):
+        raise UsageError(
+            f"{where}: only controllers of {_CAN_SIM} can be simulated here, not of "
+            f"{', '.join(others)}; start a simulated robot yourself and give its address, see "
+            "docs/franka.md"
+        )
     names = [field.name for field in dataclasses.fields(RobotSetup)]
     if unknown := sorted(set(fields) - set(names)):
         raise UsageError(f"{where}: unknown {', '.join(unknown)}; expected {', '.join(names)}")

@@ -23,6 +23,9 @@ class Driver(Protocol):
     def __call__(self, observation: Observation, proposed: np.ndarray) -> np.ndarray | None:
         """The action (A,) float32 to take instead of the policy's `proposed`; None leaves it."""
 
+    def watch(self) -> None:
+        """Called at every step of an evaluation, where nobody takes over: it may stop a robot."""
+
     def close(self) -> None:
         """Frees what it holds."""
 
@@ -115,6 +118,9 @@ class ExpertDriver:
         elif self._until is not None and potential >= self._until:
             self._until, self._idle_steps = None, 0
         return None if self._until is None else self._expert(observation)
+
+    def watch(self) -> None:
+        """Nothing to tell."""
 
     def close(self) -> None:
         """Nothing to free."""

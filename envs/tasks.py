@@ -23,6 +23,8 @@ _BACKEND, _SIM, _ROBOT = "backend", "sim", "robot"
 _ROBOT_EXPERT = "robot_expert:PickMotion"
 _REWARD = "reward"
 """Task argument that says what is rewarded."""
+_ONLY_SIMULATED = {"object_state": True, _REWARD: "dense"}
+"""Arguments that ask for what only a simulator knows: where the objects are."""
 _EXPERTS = {
     "serlds/BimanualLift-v0": "bimanual_lift_expert:BimanualLiftExpert",
     "serlds/FrankaPegInsert-v0": "peg_insert_expert:PegInsertExpert",
@@ -106,6 +108,14 @@ def make_env(env_id: str, **env_args: Any) -> gymnasium.Env:
     has_classifier = isinstance(reward, str) and reward.startswith(PREFIX)
     if has_classifier:
         del env_args[_REWARD]
+    if backend == _ROBOT:
+        for name, value in _ONLY_SIMULATED.items():
+            if env_args.get(name) == value:
+                raise UsageError(
+                    f"{name}={value!r}: a robot does not know where the objects are; only "
+                    f"backend={_SIM} takes it"
+                )
+        env_args["object_state"] = False
     env = gymnasium.make(env_id, disable_env_checker=True, **env_args)
     try:
         if backend == _ROBOT:
@@ -129,6 +139,11 @@ def _on_robot(env: gymnasium.Env, robot: str | Mapping[str, Any] | None) -> gymn
     spec.kwargs |= {_BACKEND: _ROBOT, _ROBOT: robot}
     found.spec = spec
     return found
+
+
+def is_on_robot(env_args: Mapping[str, Any]) -> bool:
+    """Whether a task with these arguments moves real arms."""
+    return env_args.get(_BACKEND) == _ROBOT
 
 
 def env_arguments(env_id: str) -> dict[str, Any]:
@@ -198,7 +213,7 @@ def make_expert(env: gymnasium.Env, noise: float = 0.0, seed: int = 0) -> Policy
         raise UsageError(f"{env_id} has no expert; these tasks have one: {', '.join(_EXPERTS)}")
     if noise < 0.0:
         raise UsageError(f"expert noise {noise}: expected a standard deviation of at least 0")
-    on_robot = env.spec is not None and env.spec.kwargs.get(_BACKEND) == _ROBOT
+    on_robot = env.spec is not None and is_on_robot(env.spec.kwargs)
     module, name = (_ROBOT_EXPERT if on_robot else _EXPERTS[env_id]).split(":")
     expert = getattr(importlib.import_module(f".{module}", __package__), name)
     return expert(env.unwrapped, noise, seed)

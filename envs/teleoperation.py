@@ -18,6 +18,7 @@ from ..hardware.teleoperation.device import (
     TeleopSample,
     open_device,
 )
+from .robot_env import RobotManipulation
 from .rollout import Observation
 
 _POLL_S = 0.02
@@ -41,7 +42,8 @@ class Decision(NamedTuple):
 class DeviceDriver:
     """Drives while its device is moved, or from a takeover until the release.
 
-    Success and failure end the episode with the next step. Stop also stops a robot's rig, in FAULT.
+    Success and failure end the episode with the next step. Stop also stops a robot's rig, in FAULT,
+    and is heard while its arms go to the start, too.
     """
 
     def __init__(self, name: str, env: gymnasium.Env, can_redo: bool = False) -> None:
@@ -67,6 +69,8 @@ class DeviceDriver:
         self._has_taken_over = False
         self._start: tuple[np.ndarray, list[np.ndarray]] | None = None
         self._gripper = self._wish = np.ones(arms, np.float32)
+        if isinstance(self._env, RobotManipulation):
+            self._env.watchers.append(self._watch_for_stop)
 
     def reset(self, seed: int | None = None) -> None:
         """An episode begins: what was told before it does not count."""
@@ -103,26 +107,10 @@ class DeviceDriver:
         self._gripper = np.where(np.asarray(proposed)[6::7] > 0, 1.0, -1.0)
         return None
 
-    def _follow(self, sample: TeleopSample) -> np.ndarray:
-        """The motion (6 * arms,) that keeps tools to what hands do with leader arms.
-
-        From the takeover on tools go as far as hands do, so that nothing jumps wherever the leaders
-        are. Leaders that were silent for a while start anew.
-        """
-        assert sample.pose is not None
-        arms = self._env.arms
-        if sample.age_s > STALE_S:
-            self._start = None
-            return sample.motion
-        hands = sample.pose.reshape(-1, 6)
-        if self._start is None:
-            self._start = hands, [arm.commanded_pose for arm in arms]
-        return np.concatenate(
-            [
-                arm.motion_to(carried(tool, before, now))
-                for arm, before, tool, now in zip(arms, *self._start, hands, strict=True)
-            ]
-        )
+    def watch(self) -> None:
+        """Heeds what the person tells without letting them drive; raises as a call does."""
+        for event in self._device.poll().events:
+            self._heed(event)
 
     def decide(self, success: bool, patience_s: float | None) -> Decision:
         """Waits until the person says what becomes of the episode that has ended.
@@ -159,6 +147,31 @@ class DeviceDriver:
     def close(self) -> None:
         """Closes the device."""
         self._device.close()
+
+    def _follow(self, sample: TeleopSample) -> np.ndarray:
+        """The motion (6 * arms,) that keeps tools to what hands do with leader arms.
+
+        From the takeover on tools go as far as hands do, so that nothing jumps wherever the leaders
+        are. Leaders that were silent for a while start anew.
+        """
+        assert sample.pose is not None
+        arms = self._env.arms
+        if sample.age_s > STALE_S:
+            self._start = None
+            return sample.motion
+        hands = sample.pose.reshape(-1, 6)
+        if self._start is None:
+            self._start = hands, [arm.commanded_pose for arm in arms]
+        return np.concatenate(
+            [
+                arm.motion_to(carried(tool, before, now))
+                for arm, before, tool, now in zip(arms, *self._start, hands, strict=True)
+            ]
+        )
+
+    def _watch_for_stop(self) -> None:
+        if TeleopEvent.STOP in self._device.poll().events:
+            self._heed(TeleopEvent.STOP)
 
     def _heed(self, event: TeleopEvent) -> None:
         if event is TeleopEvent.TAKEOVER and not self._has_taken_over:

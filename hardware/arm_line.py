@@ -141,7 +141,7 @@ class ArmLine:
             self._period_s,
         )
         motion, boxed = safety.keep_in_box(
-            self.last, motion, self._box, self.kinematics, self._period_s
+            self.last, motion, self._target, self._box, self.kinematics, self._period_s
         )
         self.clamps |= limited | boxed
         return motion

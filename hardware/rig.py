@@ -8,7 +8,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import IO
 
@@ -196,7 +196,11 @@ class Rig:
         )
 
     def move_to(
-        self, joint_rad: Sequence[np.ndarray], gripper_m: Sequence[float], timeout_s: float = 60.0
+        self,
+        joint_rad: Sequence[np.ndarray],
+        gripper_m: Sequence[float],
+        timeout_s: float = 60.0,
+        on_wait: Callable[[], None] = lambda: None,
     ) -> RigState:
         """Moves all arms slowly to a posture, and waits until they stand there, holding.
 
@@ -207,6 +211,7 @@ class Rig:
           joint_rad: for each arm (n,).
           gripper_m: for each arm, distance of each finger from the middle.
           timeout_s: it must be over by then.
+          on_wait: called again and again on the way; what it raises ends the move.
 
         Raises:
           UsageError: a wrong number of arms or joints.
@@ -218,12 +223,19 @@ class Rig:
         end_s = time.monotonic() + timeout_s
         try:
             while (state := self._healthy()).arrived_seq != seq:
+                if not self._is_newest(seq):
+                    raise RobotError("the slow move was interrupted by another command")
                 if state.command_seq == seq and state.mode is not RigMode.ACTIVE:
-                    raise RobotError(f"the slow move was interrupted: {_clamps_text(state)}")
+                    if any(arm.clamps.refused for arm in state.arms):
+                        raise RobotError(f"the slow move was refused: {_clamps_text(state)}")
+                    # This process was held up, and so the arms held.
+                    seq = self._send(Request.MOVE, joint_rad, gripper_m, 0.0)
+                    continue
                 if time.monotonic() > end_s:
                     raise RobotError(
                         f"the arms did not arrive within {timeout_s} s: {_clamps_text(state)}"
                     )
+                on_wait()
                 time.sleep(_RENEW_S)
                 self._renew(seq)
             return state
@@ -327,6 +339,10 @@ class Rig:
             record["gripper_m"][0] = gripper_m
             self._command.write(record)
             return int(record["seq"][0])
+
+    def _is_newest(self, seq: int) -> bool:
+        with self._lock:
+            return int(self._command_record["seq"][0]) == seq
 
     def _renew(self, seq: int) -> None:
         """Tells that the slow move `seq` is still wanted, unless another command came since."""

@@ -11,6 +11,8 @@ import signal
 import sys
 import time
 
+import numpy as np
+
 from ..datasets.errors import SerldsError
 from .arm_line import ArmLine
 from .rig_config import RigConfig
@@ -49,6 +51,8 @@ class _Process:
         self._state_dtype = state_dtype(config)
         shared = SharedSlots(command_dtype(config), control_dtype(), self._state_dtype, fd=fd)
         self._command, self._control, self._state = shared.slots
+        self._newest_command = np.zeros(1, self._command.dtype)
+        self._newest_control = np.zeros(1, self._control.dtype)
         period_s = 1.0 / config.rate_hz
         self._loop = RigLoop(
             config,
@@ -73,13 +77,24 @@ class _Process:
         period_s = 1.0 / self._config.rate_hz
         due_s = time.monotonic()
         while not self._signals.end and os.getppid() == self._parent:
+            self._hear()
             self._serve_controls()
-            self._publish(self._loop.round(time.monotonic(), self._command.read()[0]))
+            self._publish(self._loop.round(time.monotonic(), self._newest_command[0]))
             due_s = max(due_s + period_s, time.monotonic() - period_s)
             time.sleep(max(0.0, due_s - time.monotonic()))
 
+    def _hear(self) -> None:
+        """Takes what the other side has written; while it writes, what it had written before.
+
+        It may be held up, or die, in the middle of that: the arms are watched all the same.
+        """
+        if (command := self._command.try_read()) is not None:
+            self._newest_command = command
+        if (control := self._control.try_read()) is not None:
+            self._newest_control = control
+
     def _serve_controls(self) -> None:
-        control = self._control.read()[0]
+        control = self._newest_control[0]
         recoveries = int(control["recoveries"]) + self._signals.recoveries
         if recoveries != self._recoveries:
             self._recoveries = recoveries

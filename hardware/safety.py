@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from . import rotations
 from .kinematics import ArmKinematics
 from .rig_state import Clamp
 from .safety_limits import SafetyLimits
@@ -21,6 +22,7 @@ NEGLIGIBLE_RAD = 0.02
 """Lagging behind by less, as every start of a motion does, is not worth a report."""
 
 _BOX_ITERATIONS = 8
+_STEP_ITERATIONS = 2
 _SEARCH_STEPS = 6
 
 
@@ -134,22 +136,41 @@ def limit_motion(
 
 
 def keep_in_box(
-    last: Motion, motion: Motion, box: Box, kinematics: ArmKinematics, period_s: float
+    last: Motion,
+    motion: Motion,
+    target_rad: np.ndarray,
+    box: Box,
+    kinematics: ArmKinematics,
+    period_s: float,
 ) -> tuple[Motion, Clamp]:
-    """As much of a step as leaves the tool in the box, or no farther outside than it is."""
+    """As much of a step as leaves the tool in the box, or no farther outside than it is.
 
-    def outside_m(joint_rad: np.ndarray) -> float:
-        return box.outside_m(kinematics.forward(joint_rad)[0])
+    A step that leads out is replaced by one on the tool's straight way to the pose of `target_rad`
+    (n,), which stays inside. To only shorten the step would keep an arm at the wall for ever where
+    its joints' way leads out although its target is inside.
+    """
+    pos_m, quat_wxyz = kinematics.forward(last.joint_rad)
+    allowed_m = max(BOX_TOLERANCE_M, box.outside_m(pos_m))
 
-    reached_m = outside_m(motion.joint_rad)
-    if reached_m <= BOX_TOLERANCE_M:
+    def is_good(joint_rad: np.ndarray) -> bool:
+        return box.outside_m(kinematics.forward(joint_rad)[0]) <= allowed_m
+
+    if is_good(motion.joint_rad):
         return motion, Clamp.NONE
-    allowed_m = max(BOX_TOLERANCE_M, outside_m(last.joint_rad))
-    if reached_m <= allowed_m:
-        return motion, Clamp.NONE
-    step = motion.joint_rad - last.joint_rad
-    part = _largest_part(lambda part: outside_m(last.joint_rad + part * step) <= allowed_m)
-    return _part_of(last, motion, part, period_s), Clamp.WORKSPACE
+    goal_m, goal_wxyz = kinematics.forward(target_rad)
+    most_rad = np.abs(motion.joint_rad - last.joint_rad).max()
+    share = min(1.0, most_rad / max(np.abs(target_rad - last.joint_rad).max(), most_rad))
+    turn = rotations.multiply(goal_wxyz, rotations.conjugate(quat_wxyz))
+    turn = rotations.quat_of_rotvec(share * rotations.rotvec_of_quat(turn))
+    towards_m = pos_m + share * (np.clip(goal_m, box.lower_m, box.upper_m) - pos_m)
+    straight = kinematics.solve(
+        last.joint_rad, towards_m, rotations.multiply(turn, quat_wxyz), _STEP_ITERATIONS
+    )
+    step = straight - last.joint_rad
+    step *= most_rad / max(np.abs(step).max(), most_rad)
+    part = _largest_part(lambda part: is_good(last.joint_rad + part * step))
+    instead = motion._replace(joint_rad=last.joint_rad + step)
+    return _part_of(last, instead, part, period_s), Clamp.WORKSPACE
 
 
 def keep_apart(
@@ -207,7 +228,9 @@ def polyline_distance_m(first_m: np.ndarray, second_m: np.ndarray) -> float:
 
 
 def _largest_part(good: Callable[[float], bool]) -> float:
-    """The largest part of a step, found by halving, that is good; 0 always is."""
+    """The largest part of a step, found by halving, that is good: 1 at once, and 0 always is."""
+    if good(1.0):
+        return 1.0
     low, high = 0.0, 1.0
     for _ in range(_SEARCH_STEPS):
         middle = (low + high) / 2

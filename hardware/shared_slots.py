@@ -2,22 +2,26 @@
 
 Each slot is a sequence lock (Lameter, "Effective synchronization on Linux/NUMA systems", 2005): the
 writer makes a counter odd, writes, and makes it even; a reader tries again when the counter was odd
-or changed. Nobody ever waits for the other. The memory has no name: it goes to the other process as
-a file descriptor and vanishes with the last process that has it. Nothing but the processor keeps
-the writes in order, which x86-64 does.
+or changed. The writer never waits, and `try_read` does not either. The memory has no name: it goes
+to the other process as a file descriptor and vanishes with the last process that has it. Nothing
+but the processor keeps the writes in order, which x86-64 does.
 """
 
 from __future__ import annotations
 
 import mmap
 import os
+import time
 from collections.abc import Sequence
 
 import numpy as np
 
 from .errors import RobotError
 
-_TRIES = 100_000
+_SPINS = 100
+"""Tries before a reader lets others run: the writer may wait for its processor."""
+_SLEEP_S = 2e-4
+_PATIENCE_S = 2.0
 
 
 class Slot:
@@ -39,12 +43,17 @@ class Slot:
         """A copy (1,) of the newest whole record; zeros before the first.
 
         Raises:
-          RobotError: the writer died while it wrote.
+          RobotError: the writer has been writing for 2 s: it died, or stands still.
         """
-        for _ in range(_TRIES):
+        for _ in range(_SPINS):
             if (record := self.try_read()) is not None:
                 return record
-        raise RobotError("shared memory is torn: the process that wrote it died")
+        end_s = time.monotonic() + _PATIENCE_S
+        while (record := self.try_read()) is None:
+            if time.monotonic() > end_s:
+                raise RobotError("shared memory is torn: the process that wrote it died")
+            time.sleep(_SLEEP_S)
+        return record
 
     def try_read(self) -> np.ndarray | None:
         """A copy (1,) of the record; None where the writer was busy with it."""

@@ -20,9 +20,11 @@ import numpy as np
 from ..datasets.errors import UsageError
 from ..envs.dm_adapter import GymAsDmEnv
 from ..envs.recording import open_store, recording
-from ..envs.rollout import EpisodeResult, run_episode
+from ..envs.robot_env import RobotManipulation
+from ..envs.rollout import EpisodeResult, Pacer, run_episode
 from ..envs.takeover import Driver, Takeover, make_driver
-from ..envs.tasks import make_env
+from ..envs.tasks import make_env, task_of
+from ..hardware.teleoperation.device import kind_of
 from .acting import ActingStopped, ExploringPolicy, TransitionStreamer
 from .metrics import ENV_STEPS, WALL_S, MetricsLog, read_metrics
 from .policy import unpack_policy
@@ -81,6 +83,11 @@ def act(
         driver = make_driver(intervene, env)
         if driver:
             opened.enter_context(contextlib.closing(driver))
+        pacer = None
+        if isinstance(env.unwrapped, RobotManipulation):  # it keeps its rate itself
+            env.unwrapped.watchers.append(lambda: _check(stop))
+        elif kind_of(intervene):  # a person cannot steer what runs as fast as it can
+            pacer = Pacer(1.0 / task_of(env).control_hz)
         address = address or wait_for_address(directory, stop)
         if stop:
             return
@@ -99,6 +106,7 @@ def act(
                 metrics,
                 stop,
                 driver,
+                pacer,
             )
             takeover = actor.policy
             with (
@@ -133,6 +141,7 @@ class Actor:
         metrics: MetricsLog,
         stop: StopRequest,
         driver: Driver | None,
+        pacer: Pacer | None,
     ) -> None:
         """Connects to the tables.
 
@@ -146,6 +155,7 @@ class Actor:
             metrics: Where to write metrics.
             stop: Ends acting by ActingStopped.
             driver: Who may take over from the policy.
+            pacer: Keeps the episodes that are learned from at their rate; None: none is needed.
         """
         actor_id, actors = place
         self._directory = directory
@@ -167,6 +177,8 @@ class Actor:
             stop,
         )
         self.policy = Takeover(self._policy, driver)
+        self._driver = driver
+        self._pacer = pacer
         self._streamer = TransitionStreamer(
             self._stream,
             session.replay.layout,
@@ -217,7 +229,7 @@ class Actor:
     def _run_episode(self, env: EpisodeLogger) -> None:
         self._streamer.begin(self._episodes)
         seed = episode_seed(self._record.run.seed, _TRAINING, self._episodes, self._actor_id)
-        result = run_episode(env, self.policy, seed, on_step=self._streamer)
+        result = run_episode(env, self.policy, seed, self._streamer, self._pacer)
         self._episodes += 1
         self._successes.append(float(result.success))
         self._metrics.write(
@@ -255,8 +267,9 @@ class Actor:
         )
 
     def _check_stop(self, timestep: dm_env.TimeStep, action: np.ndarray | None) -> None:
-        if self._stop:
-            raise ActingStopped
+        _check(self._stop)
+        if self._driver:
+            self._driver.watch()
         self._subscriber.newest()  # raises when the replay server is gone: a new session waits
 
 
@@ -270,6 +283,12 @@ def episode_seed(run_seed: int, purpose: int, ordinal: int, actor: int = 0) -> i
 def evaluation_seeds(run_seed: int, episodes: int) -> Iterator[int]:
     """Seeds of the evaluations while training: the same in each, so that curves compare."""
     return (episode_seed(run_seed, _EVALUATION, index) for index in range(episodes))
+
+
+def _check(stop: StopRequest) -> None:
+    """Raises ActingStopped when the stop was requested."""
+    if stop:
+        raise ActingStopped
 
 
 def _mean(results: list[EpisodeResult], field: str) -> float:

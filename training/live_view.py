@@ -86,6 +86,8 @@ def describe(progress: RunProgress, config: RunConfig) -> list[tuple[str, str]]:
     if "train/episodes" in values:
         success = f"{values['train/success_rate_20']:.0%} success in the last 20, exploring"
         rows.append(("episodes", f"{values['train/episodes']:,.0f}, {success}"))
+    if share := values.get("train/intervened_share"):
+        rows.append(("taken over", f"{share:.0%} of the last episode's steps"))
     if "eval/success_rate" in values:
         success = f"{values['eval/success_rate']:.0%} of {values['eval/episodes']:.0f} episodes"
         rows.append(("last evaluation", success))

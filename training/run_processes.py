@@ -5,6 +5,8 @@ the learner has taken transitions out of the server's tables that no other learn
 one of them dies, all are ended, and a new session begins: the server fills its tables from the
 logs, the learner goes on from its newest checkpoint.
 
+Where actors move a robot, nothing is started again: a person looks at its arms first.
+
 They are ended in the order actors, learner, replay server, so that the learner can still write its
 checkpoint; one that does not end in time is killed.
 """
@@ -15,8 +17,9 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 
+from ..envs.tasks import is_on_robot
 from ..hardware.teleoperation.lent_terminal import LentTerminal
-from .child_process import ChildProcess
+from .child_process import ChildProcess, ProcessDiedError
 from .config import RunConfig
 from .replay_tables import online_updates
 from .restarts import Restarts
@@ -69,6 +72,7 @@ class RunProcesses:
         self._stop = stop
         self._say = say
         self._actors = actors if online_updates(config) > 0 else 0
+        self._moves_robot = self._actors > 0 and is_on_robot(config.env_args)
         self._restarts = restarts or Restarts()
         self._intervene = intervene
         self._children: dict[str, ChildProcess] = {}
@@ -155,6 +159,12 @@ class RunProcesses:
             self._terminal.take_back()
         only_actors = all(_kind(child) == ACTOR for child in dead)
         causes = dead if only_actors else [_first_cause(dead)]
+        if self._moves_robot:
+            raise ProcessDiedError(
+                f"{causes[0].died()}\nOn a robot nothing is started again, since its arms would "
+                f"move by themselves: look at them, then `serlds train --resume "
+                f"{self._directory.path}` goes on"
+            )
         delay_s = max(map(self._restarts.delay_s, causes))
         for child in causes:
             what = "it is started again" if only_actors else "a new session begins"

@@ -12,6 +12,7 @@ from types import MappingProxyType
 
 from ..datasets.errors import UsageError
 from ..envs.takeover import DRIVERS, check_driver
+from ..hardware.teleoperation import keyboard
 from .adjusting import adjusted
 from .checkpoints import LearnerCounters, find_checkpoint, list_checkpoints, read_counters
 from .config import RunConfig
@@ -160,6 +161,8 @@ def _run(
         title = f"{record.run.algorithm} on {record.run.env_id}: {directory.path}"
         progress = RunProgress(directory, record.run)
         with _signals_to(stop), LiveView(title, progress, record.run) as view:
+            if intervene == "keyboard":
+                view.say(keyboard.HELP)
             _supervise(
                 RunProcesses(
                     directory, record.run, port, stop, view.say, actors, restarts, intervene

@@ -42,7 +42,7 @@ def test_a_robot_follows_its_own_recording(tmp_path):
 
 def test_a_robot_does_what_was_simulated(simulated):
     robot = {"addresses": ["127.0.50.21"], "simulate": True, "reset_s": 0.0}
-    changes = {"backend": "robot", "robot": robot, "object_state": False}
+    changes = {"backend": "robot", "robot": robot}
     assert playback(simulated, 0, speed=1.0, changes=changes).mean_m < 0.05
 
 

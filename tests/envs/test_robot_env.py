@@ -177,7 +177,17 @@ def test_nothing_keeps_running_when_there_is_no_robot():
 def test_a_wrong_setup_is_refused_by_name(robot, message):
     with pytest.raises(UsageError, match=message):
         make_env(PICK, **arguments(robot))
+    with pytest.raises(UsageError, match="not of franka; start a simulated robot yourself"):
+        make_env("serlds/FrankaPickCube-v0", **arguments("sim"))
     with pytest.raises(UsageError, match="the task observes front too"):
         make_env(PICK, backend="robot", cameras=["front"], robot={"addresses": ["a"]})
     with pytest.raises(UsageError, match="only backend=robot takes it"):
         make_env(PICK, robot="sim")
+
+
+@pytest.mark.parametrize("asked", [{"object_state": True}, {"reward": "dense"}])
+def test_a_robot_does_not_pretend_to_know_where_objects_are(asked):
+    with pytest.raises(UsageError, match="a robot does not know where the objects are"):
+        make_env(PICK, **arguments("sim", **asked))
+    with open_env(PICK, "sim") as env:
+        assert not [name for name in env.observation_space["state"] if "cube" in name]

@@ -1,19 +1,9 @@
-"""The Franka driver in a rig against franky-sim, which needs an environment of its own.
+"""The Franka driver in a rig against franky-sim: `make franka-test`."""
 
-franky-sim wants NumPy 2, and both are downloaded, so `make franka-test` runs this and `make test`
-does not: `SERLDS_FRANKA_SIM` names a directory for the environment.
-"""
-
-import os
 import signal
-import subprocess
-import sys
-import threading
 import time
-from pathlib import Path
 
 import numpy as np
-import psutil
 import pytest
 
 from serlds.hardware.errors import RobotError, RobotFaultError
@@ -22,61 +12,12 @@ from serlds.hardware.rig import Rig
 from serlds.hardware.rig_config import ArmConfig
 from serlds.hardware.rig_state import Clamp, Fault, RigMode
 
-PACKAGES = ("franky-sim==1.0.4", "pin>=3.3.1", "numpy>=2")
-ENVIRONMENT = os.environ.get("SERLDS_FRANKA_SIM", "")
-INSTALL_S, START_S = 900, 60
 HOME = FRANKA.tool_down_joint_rad
 
-pytestmark = pytest.mark.skipif(not ENVIRONMENT, reason="needs franky-sim; see docs/franka.md")
-
 
 @pytest.fixture(scope="module")
-def franky_sim():
-    """The program, in an environment that is kept for the next time."""
-    directory = Path(ENVIRONMENT).resolve()
-    done = directory / "installed"
-    if not done.is_file() or done.read_text() != " ".join(PACKAGES):
-        uv = [sys.executable, "-m", "uv"]
-        subprocess.run([*uv, "venv", "--clear", "-q", "-p", sys.executable, directory], check=True)
-        python = str(directory / "bin" / "python")
-        install = [*uv, "pip", "install", "-q", "--python", python, *PACKAGES]
-        subprocess.run(install, check=True, timeout=INSTALL_S)
-        done.write_text(" ".join(PACKAGES))
-    return directory / "bin" / "franky-sim"
-
-
-class SimulatedRobot:
-    """A robot of franky-sim in a process of its own."""
-
-    def __init__(self, program, host):
-        self.host = host
-        self.process = subprocess.Popen(
-            [program, "-s", "mujoco", "--hostname", host],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        watchdog = threading.Timer(START_S, self.process.kill)
-        watchdog.start()
-        assert any("Connect to" in line for line in self.process.stdout), "it did not start"
-        watchdog.cancel()
-        owned = psutil.Process(self.process.pid).net_connections("tcp")
-        assert (host, 1337) in [connection.laddr for connection in owned]
-
-    def send(self, number):
-        self.process.send_signal(number)
-
-    def close(self):
-        self.process.kill()
-        self.process.communicate()
-
-
-@pytest.fixture(scope="module")
-def robot(franky_sim):
-    robot = SimulatedRobot(franky_sim, "127.0.1.20")
-    yield robot
-    robot.close()
+def robot(new_franka):
+    return new_franka("127.0.1.20")
 
 
 @pytest.fixture(scope="module")

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 
 import numpy as np
 import psutil
@@ -131,3 +132,24 @@ def test_a_pair_of_simulated_arms_needs_no_controller(eventually):
         state = rig.read()
         assert state.command_seq == seq and state.arms[1].clamps == Clamp.NONE
         np.testing.assert_allclose(state.arms[0].joint_rad, HOME, atol=0.02)
+
+
+def test_a_commander_held_up_in_the_middle_of_a_command_makes_the_arm_hold(eventually):
+    with Rig(RigConfig(arms=(ArmConfig("simulated-widowx"),))) as rig:
+        activate(rig)
+        rig._command._count += np.uint64(1)  # as it is while a command is written
+        eventually(lambda: rig.read().mode is RigMode.HOLD)
+        rig.stop()
+        eventually(lambda: rig.read().fault is Fault.STOPPED)
+        rig._command._count += np.uint64(1)
+        assert rig.recover().mode is RigMode.IDLE
+        activate(rig)
+
+
+def test_a_slow_move_goes_on_after_its_commander_was_held_up():
+    with Rig(RigConfig(arms=(ArmConfig("simulated-widowx"),))) as rig:
+        held_up = iter([0.6])
+        state = rig.move_to([HOME + 0.2], [0.02], on_wait=lambda: time.sleep(next(held_up, 0.0)))
+        np.testing.assert_allclose(state.arms[0].joint_rad, HOME + 0.2, atol=0.05)
+        with pytest.raises(RobotError, match="interrupted by another command"):
+            rig.move_to([HOME], [0.02], on_wait=rig.hold)

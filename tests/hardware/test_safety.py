@@ -2,10 +2,10 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from serlds.hardware import safety
+from serlds.hardware import rotations, safety
 from serlds.hardware.rig_state import Clamp
 from serlds.hardware.robots import ROBOTS
 from serlds.hardware.safety import Box, Motion
@@ -33,7 +33,7 @@ def at_rest(joint_rad, gripper_m=0.02):
 def guarded(last, target, gripper_m, box=BOX):
     """One period as a rig's loop has it."""
     motion, limited = safety.limit_motion(last, target, gripper_m, LIMITS, PERIOD_S)
-    motion, boxed = safety.keep_in_box(last, motion, box, KINEMATICS, PERIOD_S)
+    motion, boxed = safety.keep_in_box(last, motion, target, box, KINEMATICS, PERIOD_S)
     return motion, limited | boxed
 
 
@@ -130,6 +130,39 @@ def test_a_target_outside_slides_along_the_wall():
         last, _ = guarded(last, target, 0.02)
     reached = KINEMATICS.forward(last.joint_rad)[0]
     np.testing.assert_allclose(reached, [outside[0], 0.1, LIMITS.box_lower_m[2]], atol=0.005)
+
+
+turns = st.tuples(*[st.floats(-0.3, 0.3)] * 3).map(np.array)
+places = st.tuples(*[st.floats(0, 1)] * 3).map(
+    lambda part: BOX.lower_m + 0.02 + np.array(part) * (BOX.upper_m - BOX.lower_m - 0.04)
+)
+
+
+def posed(pos_m, turn, start=HOME):
+    quat = KINEMATICS.forward(HOME)[1]
+    return KINEMATICS.solve(
+        start, pos_m, rotations.multiply(rotations.quat_of_rotvec(turn), quat), 100
+    )
+
+
+@given(places, turns, st.sampled_from(range(6)), st.floats(0.01, 0.04), turns)
+@settings(max_examples=60, deadline=None)
+def test_an_arm_at_a_wall_gets_away_from_it(place, turn, side, away_m, other_turn):
+    """To any pose a step or two farther inside, also where the joints' way leads out first."""
+    axis, upper = divmod(side, 2)
+    place[axis] = BOX.upper_m[axis] + 0.0019 if upper else BOX.lower_m[axis] - 0.0019
+    start = np.clip(posed(place, turn), LOWER, UPPER)
+    assume(outside_m(start) < safety.BOX_TOLERANCE_M)
+    inside = place.copy()
+    inside[axis] += -away_m if upper else away_m
+    target = np.clip(posed(inside, other_turn, start), LOWER, UPPER)
+    assume(outside_m(target) == 0.0 and np.abs(target - start).max() < 0.8)
+    last = at_rest(start)
+    for _ in range(300):
+        last, _ = guarded(last, target, 0.02)
+        assert (np.abs(last.joint_rad_s) <= SPEED + EPSILON).all()
+        assert outside_m(last.joint_rad) <= safety.BOX_TOLERANCE_M + EPSILON
+    np.testing.assert_allclose(last.joint_rad, target, atol=1e-3)
 
 
 def test_a_target_inside_is_left_alone():
