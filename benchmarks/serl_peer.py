@@ -67,6 +67,15 @@ def check(options: argparse.Namespace) -> None:
         sys.exit(2)
 
 
+def environment(options: argparse.Namespace) -> dict[str, str]:
+    """Environment variables of a process of SERL's."""
+    paths = [options.serl / "serl_launcher", options.serl / "franka_sim"]
+    if options.agentlace is not None:
+        paths.append(options.agentlace)
+    path = os.pathsep.join(str(path.resolve()) for path in paths)
+    return {**os.environ, "PYTHONPATH": path, "JAX_PLATFORMS": "cpu"}
+
+
 class Peer:
     """A running driver."""
 
@@ -100,14 +109,6 @@ class Peer:
 @contextlib.contextmanager
 def peer(options: argparse.Namespace, scenario: str, **values: Any) -> Iterator[Peer]:
     """Starts a driver with a scenario and its options, and ends it."""
-    paths = [options.serl / "serl_launcher", options.serl / "franka_sim"]
-    if options.agentlace is not None:
-        paths.append(options.agentlace)
-    environment = {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join(str(path.resolve()) for path in paths),
-        "JAX_PLATFORMS": "cpu",
-    }
     # Not resolved: a virtual environment's interpreter is a link, and its place is what counts.
     command = [str(options.python.absolute()), str(DRIVER), scenario]
     for name, value in values.items():
@@ -121,7 +122,7 @@ def peer(options: argparse.Namespace, scenario: str, **values: Any) -> Iterator[
                 stdout=subprocess.PIPE,
                 stderr=stderr,
                 text=True,
-                env=environment,
+                env=environment(options),
             )
         other = Peer(process, log)
         try:
