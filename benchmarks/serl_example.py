@@ -18,6 +18,7 @@ import os
 import subprocess
 import sys
 import time
+import traceback
 
 ENV = "Serlds-v0"
 
@@ -98,7 +99,7 @@ def half_demonstrations(replay, demos, batch):
 
 def main():
     """Runs the process until it is ended."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
     parser.add_argument("side", choices=("actor", "learner"))
     parser.add_argument("--example", required=True, help="its directory")
     parser.add_argument("--spec", required=True, type=json.loads, help="the task, see Task")
@@ -155,7 +156,12 @@ def main():
     absl_flags.DEFINE_integer("utd_ratio", 8, "As critic_actor_ratio.")
     example.evaluate, example.learner, gym.make = told_evaluate, learn, make_task
     example.make_trainer_config = lambda: trainer_config(options.port, options.broadcast_port)
-    app.run(example.main, argv=[sys.argv[0], f"--{options.side}", f"--env={ENV}", *flags])
+    try:
+        app.run(example.main, argv=[sys.argv[0], f"--{options.side}", f"--env={ENV}", *flags])
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        os._exit(1)  # agentlace's threads do not end by themselves
 
 
 if __name__ == "__main__":
