@@ -107,8 +107,17 @@ class Peer:
 
 
 @contextlib.contextmanager
-def peer(options: argparse.Namespace, scenario: str, **values: Any) -> Iterator[Peer]:
-    """Starts a driver with a scenario and its options, and ends it."""
+def peer(
+    options: argparse.Namespace, scenario: str, home: Path | None = None, **values: Any
+) -> Iterator[Peer]:
+    """Starts a driver with a scenario and its options, and ends it.
+
+    Args:
+        options: Of the command line.
+        scenario: What the driver does.
+        home: In place of the home directory, where SERL keeps pretrained weights.
+        values: Options of the driver.
+    """
     # Not resolved: a virtual environment's interpreter is a link, and its place is what counts.
     command = [str(options.python.absolute()), str(DRIVER), scenario]
     for name, value in values.items():
@@ -122,7 +131,7 @@ def peer(options: argparse.Namespace, scenario: str, **values: Any) -> Iterator[
                 stdout=subprocess.PIPE,
                 stderr=stderr,
                 text=True,
-                env=environment(options),
+                env={**environment(options), **({"HOME": str(home)} if home else {})},
             )
         other = Peer(process, log)
         try:
