@@ -29,6 +29,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 DRIVER = Path(__file__).with_name("serl_driver.py")
+_ENVIRONMENT = dict(os.environ)
+"""As this process began: what our side sets for itself does not reach SERL's."""
 
 
 class Cost(NamedTuple):
@@ -73,7 +75,7 @@ def environment(options: argparse.Namespace) -> dict[str, str]:
     if options.agentlace is not None:
         paths.append(options.agentlace)
     path = os.pathsep.join(str(path.resolve()) for path in paths)
-    return {**os.environ, "PYTHONPATH": path, "JAX_PLATFORMS": "cpu"}
+    return {**_ENVIRONMENT, "PYTHONPATH": path, "JAX_PLATFORMS": "cpu"}
 
 
 class Peer:

@@ -8,6 +8,8 @@ SERL's code as published and is called there without the argument that it does n
 
     python benchmarks/serl_pixels.py --serl SERL --agentlace AGENTLACE --python SERL_ENV/bin/python
 
+With `--precision bfloat16` our frozen trunk computes in that precision; SERL has no such choice.
+
 SERL's batch is 256, `--batch 256`: a minute for each iteration on two cores; costs grow in
 proportion.
 Bound: a quarter of SERL's CPU time.
@@ -19,6 +21,7 @@ import pickle
 import re
 import sys
 import tempfile
+import typing
 from dataclasses import replace
 from pathlib import Path
 
@@ -40,10 +43,12 @@ from serl_driver import (
 from serlds.training.agents import create_agent
 from serlds.training.config import EncoderConfig
 from serlds.training.encoder_layout import trunk_layout
+from serlds.training.network_config import Precision
 from serlds.training.presets import PAPER_DRQ
 from serlds.training.replay_items import Camera, ItemLayout, Origin, Rows
 from serlds.training.replay_memory import ReplayMemory, draw_batch
 from serlds.training.transition import Observation, Transition
+from serlds.training.xla_runtime import choose_cpu_runtime
 
 BOUND = 4.0
 _SERL_NAMES = (
@@ -125,6 +130,7 @@ def main() -> int:
     parser = serl_peer.arguments(__doc__)
     parser.add_argument("--encoder", choices=("resnet-pretrained", "small"))
     parser.add_argument("--batch", type=int, default=64)
+    parser.add_argument("--precision", choices=typing.get_args(Precision), default="float32")
     parser.set_defaults(rounds=3, encoder="resnet-pretrained")
     options = parser.parse_args()
     serl_peer.check(options)
@@ -134,14 +140,17 @@ def main() -> int:
         trunk = write_trunk(Path(place))
         encoder = EncoderConfig("small", CAMERAS)
         if options.encoder == "resnet-pretrained":
-            encoder = EncoderConfig("frozen_resnet10", CAMERAS, trunk=str(trunk))
+            encoder = EncoderConfig(
+                "frozen_resnet10", CAMERAS, trunk=str(trunk), trunk_precision=options.precision
+            )
+        choose_cpu_runtime(replace(PAPER_DRQ.agent, encoder=encoder))
         learner = OurLearner(encoder, options.batch)
         values = {"batch": options.batch, "encoder": options.encoder}
         with serl_peer.peer(options, "drq", Path(place), **values) as serl:
             our_s, serl_s = serl_peer.timed(learner.step, 2).wall_s, serl.run(2).wall_s
             print(f"first 2 iterations: SERL {serl_s:.1f} s, serlds {our_s:.1f} s", flush=True)
             ratio = serl_peer.compare(
-                f"iteration, {options.encoder}, {CRITIC_ACTOR_RATIO} x {options.batch}",
+                f"{CRITIC_ACTOR_RATIO} x {options.batch}, {options.encoder}, {options.precision}",
                 lambda calls: serl_peer.timed(learner.step, calls),
                 serl.run,
                 (1, 1),
