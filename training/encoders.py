@@ -202,7 +202,7 @@ def _group_norm(name: str) -> nn.GroupNorm:
 def _halving_max(x: jax.Array) -> jax.Array:
     """Largest of windows of 3 x 3 with stride 2 and padding SAME, of values of 0 or more.
 
-    As maxima of slices; XLA's windowed reduction takes ten times as long on a CPU.
+    As maxima of slices; XLA's windowed reduction takes several times as long on a CPU.
     """
     for axis in (1, 2):
         size = x.shape[axis]

@@ -56,7 +56,7 @@ class EncoderConfig:
     """Digest of that file; filled in when a run is made."""
     trunk_precision: Precision = "float32"
     """Of the convolutions in the trunk of frozen_resnet10 while learning. bfloat16: features within
-    1 %, in a fraction of the time on GPUs and on CPUs with AMX."""
+    1 %, in a third of the time on CPUs with AMX."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "cameras", tuple(self.cameras))

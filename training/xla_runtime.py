@@ -13,7 +13,7 @@ def choose_cpu_runtime(agent: AgentConfig) -> None:
     """Has oneDNN compute the convolutions of frozen trunks; call it before jax computes anything.
 
     Of the runtimes in the jaxlib that this package asks for, the older one calls oneDNN: a frozen
-    trunk takes three quarters of the time, in bfloat16 with AMX a third. It cannot run the
+    trunk takes three quarters of the time, in bfloat16 with AMX a third. It aborts in
     gradients of convolutions, so that agents with encoders of another kind keep the newer one.
     """
     encoders = [encoder_of(agent)]
