@@ -15,6 +15,8 @@ import time
 
 OBSERVATION_DIM, ACTION_DIM = 10, 4
 TRANSITIONS, EPISODE_STEPS = 20_000, 100
+CAMERAS, SIDE, PROPRIO_DIM, SEEN_TRANSITIONS = ("front", "wrist"), 128, 7, 1000
+CRITIC_ACTOR_RATIO = 4
 
 
 def timed(call):
@@ -94,6 +96,70 @@ def sac(options):
     return {"run": timed(step), "compilations": lambda: dict(counter.counts)}
 
 
+def drq(options):
+    """The learner iteration from pixels: three updates of the critics, then one of everything."""
+    import gym
+    import jax
+    import numpy as np
+    from compilations import CompilationCounter
+    from serl_launcher.data.data_store import MemoryEfficientReplayBufferDataStore
+    from serl_launcher.utils.launcher import make_drq_agent
+    from serl_launcher.vision import small_encoders
+
+    class SmallEncoder(small_encoders.SmallEncoder):
+        """Takes the argument that SERL's wrapper gives to every encoder."""
+
+        def __call__(self, observations, train=False, encode=True):
+            return super().__call__(observations, train=train)
+
+    small_encoders.SmallEncoder = SmallEncoder
+    counter, rng = CompilationCounter(), np.random.default_rng(0)
+    images = {name: gym.spaces.Box(0, 255, (1, SIDE, SIDE, 3), np.uint8) for name in CAMERAS}
+    state = gym.spaces.Box(-np.inf, np.inf, (1, PROPRIO_DIM), np.float32)
+    space = gym.spaces.Dict({"state": state, **images})
+    buffer = MemoryEfficientReplayBufferDataStore(
+        space,
+        gym.spaces.Box(-1, 1, (ACTION_DIM,), np.float32),
+        2 * SEEN_TRANSITIONS,
+        image_keys=CAMERAS,
+    )
+
+    def observation():
+        frames = rng.integers(0, 256, (len(CAMERAS), 1, SIDE, SIDE, 3), np.uint8)
+        state = rng.standard_normal((1, PROPRIO_DIM), np.float32)
+        return {"state": state, **dict(zip(CAMERAS, frames, strict=True))}
+
+    now = observation()
+    for step in range(SEEN_TRANSITIONS):
+        then = observation()
+        buffer.insert(
+            dict(
+                observations=now,
+                next_observations=then,
+                actions=rng.uniform(-1, 1, ACTION_DIM).astype(np.float32),
+                rewards=rng.random(),
+                masks=1.0,
+                dones=step % EPISODE_STEPS == EPISODE_STEPS - 1,
+            )
+        )
+        now = then
+    batches = buffer.get_iterator(
+        sample_args={"batch_size": options.batch, "pack_obs_and_next_obs": True},
+        device=replicated(),
+    )
+    action = np.zeros(ACTION_DIM, np.float32)
+    agent = place(make_drq_agent(0, now, action, CAMERAS, options.encoder))
+
+    def step():
+        nonlocal agent
+        for _ in range(CRITIC_ACTOR_RATIO - 1):
+            agent, _ = agent.update_critics(next(batches))
+        agent, _ = agent.update_high_utd(next(batches), utd_ratio=1)
+        agent = jax.block_until_ready(agent)
+
+    return {"run": timed(step), "compilations": lambda: dict(counter.counts)}
+
+
 def env(options):
     """Steps of an environment with random actions, resets included."""
     import franka_sim  # noqa: F401  (registers the environments)
@@ -164,6 +230,7 @@ def subscriber(options):
 
 SCENARIOS = {
     "sac": sac,
+    "drq": drq,
     "env": env,
     "publisher": publisher,
     "subscriber": subscriber,
@@ -176,6 +243,7 @@ def main():
     parser.add_argument("scenario", choices=SCENARIOS)
     parser.add_argument("--batch", type=int, default=256)
     parser.add_argument("--minibatches", type=int, default=8)
+    parser.add_argument("--encoder", default="resnet-pretrained")
     parser.add_argument("--env", default="PandaPickCube-v0")
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--broadcast-port", type=int, default=0)

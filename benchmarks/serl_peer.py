@@ -29,6 +29,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 DRIVER = Path(__file__).with_name("serl_driver.py")
+_ENVIRONMENT = dict(os.environ)
+"""As this process began: what our side sets for itself does not reach SERL's."""
 
 
 class Cost(NamedTuple):
@@ -67,6 +69,15 @@ def check(options: argparse.Namespace) -> None:
         sys.exit(2)
 
 
+def environment(options: argparse.Namespace) -> dict[str, str]:
+    """Environment variables of a process of SERL's."""
+    paths = [options.serl / "serl_launcher", options.serl / "franka_sim"]
+    if options.agentlace is not None:
+        paths.append(options.agentlace)
+    path = os.pathsep.join(str(path.resolve()) for path in paths)
+    return {**_ENVIRONMENT, "PYTHONPATH": path, "JAX_PLATFORMS": "cpu"}
+
+
 class Peer:
     """A running driver."""
 
@@ -98,16 +109,17 @@ class Peer:
 
 
 @contextlib.contextmanager
-def peer(options: argparse.Namespace, scenario: str, **values: Any) -> Iterator[Peer]:
-    """Starts a driver with a scenario and its options, and ends it."""
-    paths = [options.serl / "serl_launcher", options.serl / "franka_sim"]
-    if options.agentlace is not None:
-        paths.append(options.agentlace)
-    environment = {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join(str(path.resolve()) for path in paths),
-        "JAX_PLATFORMS": "cpu",
-    }
+def peer(
+    options: argparse.Namespace, scenario: str, home: Path | None = None, **values: Any
+) -> Iterator[Peer]:
+    """Starts a driver with a scenario and its options, and ends it.
+
+    Args:
+        options: Of the command line.
+        scenario: What the driver does.
+        home: In place of the home directory, where SERL keeps pretrained weights.
+        values: Options of the driver.
+    """
     # Not resolved: a virtual environment's interpreter is a link, and its place is what counts.
     command = [str(options.python.absolute()), str(DRIVER), scenario]
     for name, value in values.items():
@@ -121,7 +133,7 @@ def peer(options: argparse.Namespace, scenario: str, **values: Any) -> Iterator[
                 stdout=subprocess.PIPE,
                 stderr=stderr,
                 text=True,
-                env=environment,
+                env={**environment(options), **({"HOME": str(home)} if home else {})},
             )
         other = Peer(process, log)
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 
 import flax
@@ -20,6 +21,7 @@ from .encoder_layout import (
     RESNET_GROUPS,
     ConvStack,
 )
+from .network_config import Precision
 from .networks import Params
 
 DROPOUT = 0.1
@@ -46,7 +48,8 @@ class ImageEncoder(nn.Module):
             if self.config.kind == "resnet10":
                 x = ResNetTrunk(name="trunk")(images)
             else:
-                x = jax.lax.stop_gradient(ResNetTrunk().apply({"params": trunk}, images))
+                frozen = ResNetTrunk(self.config.trunk_precision)
+                x = jax.lax.stop_gradient(frozen.apply({"params": trunk}, images))
             shape = (*x.shape[1:], RESNET_EMBEDDINGS)
             kernel = self.param("embedding", nn.initializers.lecun_normal(), shape)
             # Learned weights of the places (SERL's SpatialLearnedEmbeddings).
@@ -59,28 +62,33 @@ class ImageEncoder(nn.Module):
 class ResNetTrunk(nn.Module):
     """ResNet-10 with GroupNorm before its pooling (He et al. 2016, arXiv:1512.03385; SERL)."""
 
+    precision: Precision = "float32"
+
     @nn.compact
     def __call__(self, images: jax.Array) -> jax.Array:
-        """(B, H, W, 3) uint8 -> (B, H / 32, W / 32, 512)."""
+        """(B, H, W, 3) uint8 -> (B, H / 32, W / 32, 512) float32."""
         x = (images.astype(jnp.float32) / 255.0 - IMAGENET_MEAN) / IMAGENET_STD
-        x = _conv(RESNET_FILTERS[0], 7, 2, "conv_init", ((3, 3), (3, 3)))(x)
-        x = nn.relu(_group_norm("norm_init")(x))
-        x = nn.max_pool(x, (3, 3), (2, 2), "SAME")
+        x = _conv(RESNET_FILTERS[0], 7, 2, self.precision, "conv_init", ((3, 3), (3, 3)))(x)
+        x = _halving_max(nn.relu(_group_norm("norm_init")(x)))
         for number, filters in enumerate(RESNET_FILTERS):
-            x = _Block(filters, 1 if number == 0 else 2, name=f"block_{number}")(x)
+            stride = 1 if number == 0 else 2
+            x = _Block(filters, stride, self.precision, name=f"block_{number}")(x)
         return x
 
 
 class _Block(nn.Module):
     filters: int
     stride: int
+    precision: Precision
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        y = nn.relu(_group_norm("norm_0")(_conv(self.filters, 3, self.stride, "conv_0")(x)))
-        y = _group_norm("norm_1")(_conv(self.filters, 3, 1, "conv_1")(y))
+        precision = self.precision
+        y = _conv(self.filters, 3, self.stride, precision, "conv_0")(x)
+        y = nn.relu(_group_norm("norm_0")(y))
+        y = _group_norm("norm_1")(_conv(self.filters, 3, 1, precision, "conv_1")(y))
         if x.shape != y.shape:
-            x = _conv(self.filters, 1, self.stride, "conv_proj")(x)
+            x = _conv(self.filters, 1, self.stride, precision, "conv_proj")(x)
             x = _group_norm("norm_proj")(x)
         return nn.relu(x + y)
 
@@ -171,6 +179,7 @@ def _conv(
     filters: int,
     side: int,
     stride: int,
+    precision: Precision,
     name: str,
     padding: str | tuple[tuple[int, int], ...] = "SAME",
 ) -> nn.Conv:
@@ -180,10 +189,28 @@ def _conv(
         (stride, stride),
         padding,
         use_bias=False,
+        dtype=jnp.dtype(precision),
         kernel_init=nn.initializers.kaiming_normal(),
         name=name,
     )
 
 
 def _group_norm(name: str) -> nn.GroupNorm:
-    return nn.GroupNorm(RESNET_GROUPS, epsilon=NORM_EPSILON, name=name)
+    return nn.GroupNorm(RESNET_GROUPS, epsilon=NORM_EPSILON, dtype=jnp.float32, name=name)
+
+
+def _halving_max(x: jax.Array) -> jax.Array:
+    """Largest of windows of 3 x 3 with stride 2 and padding SAME, of values of 0 or more.
+
+    As maxima of slices; XLA's windowed reduction takes several times as long on a CPU.
+    """
+    for axis in (1, 2):
+        size = x.shape[axis]
+        needed = 2 * -(-size // 2) + 1
+        before = (needed - size) // 2
+        widths = [(0, 0)] * x.ndim
+        widths[axis] = before, needed - size - before
+        x = jnp.pad(x, widths)
+        parts = (jax.lax.slice_in_dim(x, i, needed - 2 + i, 2, axis) for i in range(3))
+        x = functools.reduce(jnp.maximum, parts)
+    return x

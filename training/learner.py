@@ -24,6 +24,7 @@ from .run_directory import RunDirectory, RunRecord, Session, check_version
 from .session import claim_session
 from .stopping import StopRequest
 from .transition import Transition
+from .xla_runtime import choose_cpu_runtime
 
 if TYPE_CHECKING:
     from .agents import Agent
@@ -43,13 +44,15 @@ def learn(directory: RunDirectory, stop: StopRequest, address: str = "") -> None
     Raises:
         SerldsError: Diverged, replay unreachable, a damaged dataset or checkpoint, a full disk.
     """
+    record = directory.read_record()
+    choose_cpu_runtime(record.run.agent)
     _use_compilation_cache()
     import reverb
 
     address = address or wait_for_address(directory, stop)
     if stop:
         return
-    record, session = directory.read_record(), directory.read_session()
+    session = directory.read_session()
     check_version(session)
     client = reverb.Client(address)
     log = MetricsLog(directory.metrics("learner"), directory.tensorboard / "learner")

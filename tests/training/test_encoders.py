@@ -1,6 +1,8 @@
 """Image encoders, random shifts, and policies that see: equations, NumPy pass, learning."""
 
 import dataclasses
+import subprocess
+import sys
 
 import jax
 import jax.numpy as jnp
@@ -116,6 +118,45 @@ def test_numpy_pass_equals_the_learners(kind, trunk):
     np.testing.assert_allclose(single, policy.mode(seen.state, seen.images)[0], atol=1e-6)
     other = {name: 255 - frames for name, frames in first.items()}
     assert not np.allclose(policy.mode(seen.state[0], other), single)
+
+
+def test_a_trunk_in_bfloat16_sees_nearly_the_same(trunk):
+    seen = observations(np.random.default_rng(1), 5)
+    exact, rough = (
+        create_agent(
+            sac(encoder("frozen_resnet10", trunk, trunk_precision=p)), 0, MEAN, STD, A, SHAPES
+        )
+        for p in ("float32", "bfloat16")
+    )
+    assert same(exact.vision.encoder, rough.vision.encoder)
+    one, other = (
+        np.asarray(jax.jit(agent.vision.view)(agent.vision.encoder.params, seen).features)
+        for agent in (exact, rough)
+    )
+    assert one.dtype == other.dtype == np.float32
+    assert 0 < np.abs(one - other).mean() < 0.03 * np.abs(one).mean()
+
+
+def test_the_runtime_that_a_learner_takes_learns_with_a_frozen_trunk(trunk):
+    code = f"""
+import dataclasses, jax, numpy as np, os
+from serlds.training.agents import create_agent
+from serlds.training.config import EncoderConfig, SACConfig
+from serlds.training.transition import Observation, Transition
+from serlds.training.xla_runtime import choose_cpu_runtime
+encoder = EncoderConfig("frozen_resnet10", ("front",), trunk={str(trunk)!r})
+config = SACConfig(encoder=dataclasses.replace(encoder, trunk_precision="bfloat16"))
+choose_cpu_runtime(SACConfig(encoder=EncoderConfig()))
+assert "thunk" not in os.environ.get("XLA_FLAGS", "")
+choose_cpu_runtime(config)
+assert "thunk" in os.environ["XLA_FLAGS"]
+agent = create_agent(config, 0, np.zeros(3), np.ones(3), 2, {{"front": (64, 64, 3)}})
+images = {{"front": np.zeros((2, 4, 64, 64, 3), np.uint8)}}
+seen, ones = Observation(np.ones((2, 4, 3), np.float32), images), np.ones((2, 4), np.float32)
+_, info = agent.update_utd(Transition(seen, np.ones((2, 4, 2), np.float32), ones, ones, seen))
+assert all(np.isfinite(value) for value in jax.tree.leaves(info))
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 @pytest.mark.parametrize("kind", ["light", "frozen_resnet10"])
@@ -234,6 +275,7 @@ def test_another_trunk_than_the_runs_is_refused(trunk, tmp_path):
         (lambda: EncoderConfig(cameras=()), "at least one camera"),
         (lambda: EncoderConfig(cameras=("a", "a")), "each camera once"),
         (lambda: EncoderConfig(kind="frozen_resnet10"), "a file for frozen_resnet10"),
+        (lambda: EncoderConfig(trunk_precision="float16"), "float32, bfloat16"),
         (lambda: EncoderConfig(kind="light", trunk="x"), "else none"),
         (lambda: RunConfig("drq", SACConfig(), "x"), "image encoders for drq"),
     ],
