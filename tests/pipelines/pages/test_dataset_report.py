@@ -1,6 +1,10 @@
+import base64
 import dataclasses
+import io
+import re
 import shutil
 
+import av
 import numpy as np
 import pytest
 from scipy.stats import binomtest
@@ -10,6 +14,13 @@ from serlds.datasets.reading import open_dataset
 from serlds.datasets.store import EpisodeStore
 
 LENGTHS = (5, 9, 12, 12, 20)
+FILM = re.compile(r"data:video/mp4;base64,([^\"]+)")
+
+
+def pictures(film):
+    """Frames of a film in base64."""
+    with av.open(io.BytesIO(base64.b64decode(film))) as file:
+        return np.stack([frame.to_ndarray(format="rgb24") for frame in file.decode(video=0)])
 
 
 def test_the_figures_are_those_of_the_data(page, recorded):
@@ -167,7 +178,10 @@ def test_a_damaged_episode_does_not_hide_the_others(made, recorded, tmp_path):
 
 def test_workers_do_not_change_the_page(page, made, recorded):
     _, other = made("report", recorded, "--workers", "2")
-    assert other.raw == page.raw
+    assert FILM.sub("", other.raw) == FILM.sub("", page.raw)
+    # x264 leaves bytes that it never wrote behind a picture: the same film is not the same file.
+    films = zip(FILM.findall(other.raw), FILM.findall(page.raw), strict=True)
+    assert all(np.array_equal(pictures(one), pictures(two)) for one, two in films)
 
 
 def test_origin_names_the_parent_and_the_transform(made, recorded, tmp_path):
