@@ -87,7 +87,7 @@ def playback(
             states = list(_actions_again(env, episode, max(round(1.0 / speed), 1)))
             places, success = [state for state, _ in states], states[-1][1]
     away_m = _distances(places, episode)
-    return PlaybackResult(len(away_m), float(away_m.mean()), float(away_m.max()), success)
+    return PlaybackResult(len(places), float(away_m.mean()), float(away_m.max()), success)
 
 
 def _actions_again(env: Any, episode: Episode, parts: int) -> Iterator[tuple[dict[str, Any], bool]]:

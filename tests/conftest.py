@@ -7,6 +7,7 @@ a directory for the environment.
 
 import contextlib
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -22,6 +23,9 @@ INSTALL_S, START_S = 900, 60
 settings.register_profile("repeatable", derandomize=True, database=None)
 settings.register_profile("explore", max_examples=5000)
 settings.load_profile("repeatable")
+
+# A shell that runs the tests in the background has them, and all they start, ignore Ctrl-C.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser):

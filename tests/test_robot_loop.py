@@ -39,6 +39,7 @@ class Loop:
     def __init__(self, directory, arms):
         self.directory = directory
         self.env_id, addresses, self.episodes = TASKS[arms]
+        self.arms = len(addresses)
         robot = {"addresses": addresses, "success": "lifted", "reset_s": 0.0}
         robot["simulate"] = arms != "franka"
         task = ["backend=robot", f"robot={json.dumps(robot)}", "max_steps=100"]
@@ -96,7 +97,8 @@ def test_an_episode_is_played_back(loop):
 
 
 def test_a_recording_is_exported_like_any_other(loop):
-    loop.serlds("export rtx data/robot rtx")
+    actions = "as_is" if loop.arms == 2 else "flat"
+    loop.serlds(f"export rtx data/robot rtx --actions {actions}")
     command = [sys.executable, "-c", READ_WITH_TFDS, str(loop.directory / "rtx/1.0.0")]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-3000:]

@@ -99,5 +99,6 @@ def test_a_software_stop_brings_the_arm_to_rest(rig, eventually):
 
 
 def test_a_wrong_address_is_said(patient):
+    pytest.importorskip("franky")
     with pytest.raises(RobotError, match="the address right"):
         Rig(patient((ArmConfig("franka", "127.0.1.99"),))).start()
