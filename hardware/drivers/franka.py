@@ -59,6 +59,9 @@ class FrankaDriver:
         self._state: ArmState | None = None
         self._error = ""
         self._ending = threading.Event()
+        # franky joins the thread of its control loop where a motion is started or awaited; two at
+        # a time would crash the process.
+        self._joining = threading.Lock()
         self._reader: threading.Thread | None = None
         self._stopping: threading.Thread | None = None
 
@@ -109,7 +112,8 @@ class FrankaDriver:
         )
         with _as_robot_error():
             motion.set_reference(franky.JointReference(q=state.joint_rad))
-            self._robot.move(motion, asynchronous=True)
+            with self._joining:
+                self._robot.move(motion, asynchronous=True)
         self._motion = motion
 
     def free(self) -> None:
@@ -188,7 +192,8 @@ class FrankaDriver:
                 state = robot.state
                 ended = self._motion is not None and not robot.is_in_control
                 if ended:
-                    robot.join_motion(_JOIN_S)  # raises what ended it
+                    with self._joining:
+                        robot.join_motion(_JOIN_S)  # raises what ended it
                     raise RuntimeError("the robot's control loop ended")
             except _ERRORS as error:
                 self._error = str(error)
@@ -209,7 +214,7 @@ class FrankaDriver:
 
     def _come_to_rest(self, robot: franky.Robot) -> None:
         # What it raises says that the robot is silent or has ended the motion itself.
-        with contextlib.suppress(*_ERRORS):
+        with contextlib.suppress(*_ERRORS), self._joining:
             if robot.is_in_control:
                 robot.move(franky.TorqueStopMotion(), asynchronous=True)
                 robot.join_motion(_JOIN_S)
