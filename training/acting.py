@@ -14,11 +14,11 @@ from ..datasets.errors import UsageError
 from .config import ScheduleConfig
 from .pacing import StepCount
 from .policy import PackedPolicies, PackedPolicy, PoliciesSpec, PolicySpec, unpack_policy
-from .replay_items import ONLINE_SOURCE, ItemLayout, Origin, Rows
+from .replay_items import ONLINE_SOURCE, ItemLayout, Rows
 from .replay_writer import TransitionStream
 from .run_policy import ObservationReader
 from .stopping import StopRequest
-from .transition import Observation, Transition
+from .transition import Observation
 from .weights import Weights, WeightsSubscriber
 
 _WAIT_S = 0.2
@@ -203,17 +203,14 @@ class TransitionStreamer:
             if self._layout.cameras:
                 self._send(self._layout.opening(seen.state, ONLINE_SOURCE, self._episode), seen)
         else:
-            transition = Transition(
-                observation=Observation(self._state[None]),
-                action=np.asarray(action, np.float32)[None],
-                reward=np.array([timestep.reward], np.float32),
-                discount=np.array([timestep.discount], np.float32),
-                next_observation=Observation(seen.state[None]),
+            row = self._layout.row(
+                self._state,
+                action,
+                (timestep.reward, timestep.discount),
+                seen.state,
+                (self._has_intervened(), self._source, self._episode, self._step),
             )
-            where = (self._source, self._episode, self._step)
-            origin = Origin(*(np.array([number]) for number in where))
-            intervened = np.array([self._has_intervened()])
-            self._send(self._layout.pack(transition, origin, intervened), seen)
+            self._send(row, seen)
             self._step += 1
         self._state = seen.state
 
