@@ -65,6 +65,7 @@ class EpisodeWriter(backend_writer.BackendWriter):
         self.episodes_recorded = 0
         self.episodes_dropped = 0
         self._store = store
+        self._paths = frozenset(field.path for field in store.schema.steps)
         self._utc_now = utc_now
         self._monotonic_s = monotonic_s
         self._columns: StepColumns | None = None
@@ -137,7 +138,7 @@ class EpisodeWriter(backend_writer.BackendWriter):
             columns.complete()
 
     def _in_schema(self, values: dict[str, Any]) -> dict[str, Any]:
-        return {path: value for path, value in values.items() if path in self._store.schema}
+        return {path: value for path, value in values.items() if path in self._paths}
 
     def _finish(self, columns: StepColumns, reason: str) -> None:
         if columns.is_complete:

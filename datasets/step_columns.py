@@ -78,18 +78,24 @@ class StepColumns:
 
 def flatten(observation: Any, path: str) -> dict[str, Any]:
     """The leaves of a nested observation by their paths below `path`."""
-    if not isinstance(observation, Mapping):
-        return {path: observation}
     leaves: dict[str, Any] = {}
-    for name, child in observation.items():
-        leaves |= flatten(child, f"{path}/{name}")
+    _flatten(observation, path, leaves)
     return leaves
 
 
+def _flatten(observation: Any, path: str, leaves: dict[str, Any]) -> None:
+    if not isinstance(observation, Mapping):
+        leaves[path] = observation
+        return
+    for name, child in observation.items():
+        _flatten(child, f"{path}/{name}", leaves)
+
+
 def _add(columns: Mapping[str, _Numbers | _Items], values: Mapping[str, Any]) -> None:
-    if missing := [path for path in columns if values.get(path) is None]:
-        raise SchemaError(f"missing: {', '.join(missing)}")
-    if unknown := sorted(values.keys() - columns.keys()):
+    if values.keys() != columns.keys():
+        if missing := [path for path in columns if values.get(path) is None]:
+            raise SchemaError(f"missing: {', '.join(missing)}")
+        unknown = sorted(values.keys() - columns.keys())
         raise SchemaError(f"not in the schema: {', '.join(unknown)}")
     for path, column in columns.items():
         column.append(values[path])
@@ -105,6 +111,7 @@ class _Numbers:
     def __init__(self, field: Field) -> None:
         self.field = field
         self._dtype = np.dtype(field.dtype)
+        self._shape = field.shape
         self._converts = field.path in _CONVERTED
         self._array = np.empty((_FIRST_STEPS, *field.shape), self._dtype)
         self._length = 0
@@ -112,9 +119,9 @@ class _Numbers:
     def append(self, value: Any) -> None:
         array = value if isinstance(value, np.ndarray | np.generic) else np.asarray(value)
         if array.dtype != self._dtype and not (self._converts and array.dtype.kind in "fiu"):
-            raise _unfit(self.field, array)
-        if array.shape != self.field.shape:
-            raise _unfit(self.field, array)
+            raise _unfit(self.field, value)
+        if array.shape != self._shape:
+            raise _unfit(self.field, value)
         if self._length == len(self._array):
             self._array = np.concatenate([self._array, np.empty_like(self._array)])
         self._array[self._length] = array
@@ -135,13 +142,13 @@ class _Items:
         field = self.field
         if field.dtype == STRING and not field.shape:
             if not isinstance(value, str):
-                raise SchemaError(f"{field.path}: expected a string, found {value!r}")
+                raise _unfit(field, value)
             self._values.append(value)
             return
         array = np.asarray(value)
         fits = array.dtype.kind in "OU" if field.dtype == STRING else array.dtype == field.dtype
         if not fits or array.shape != field.shape:
-            raise _unfit(field, array)
+            raise _unfit(field, value)
         encoding = field.encoding
         self._values.append(
             encode_image(array, encoding, JPEG_QUALITY) if encoding else array.copy()
@@ -151,7 +158,12 @@ class _Items:
         return self._values
 
 
-def _unfit(field: Field, array: np.ndarray) -> SchemaError:
+def _unfit(field: Field, value: Any) -> SchemaError:
+    if value is None:
+        return SchemaError(f"missing: {field.path}")
+    if field.dtype == STRING and not field.shape:
+        return SchemaError(f"{field.path}: expected a string, found {value!r}")
+    array = np.asarray(value)
     return SchemaError(
         f"{field.path}: expected {field.describe()}, found {array.dtype} {array.shape}"
     )
