@@ -106,7 +106,7 @@ def test_the_published_defaults_of_serl_from_pixels() -> None:
         (lambda: RunConfig("dqn", BCConfig(), "x"), "bc, hg-dagger, sac, drq, rlpd, vice"),
         (lambda: RunConfig("sac", BCConfig(), "x"), "a SACConfig for algorithm 'sac'"),
         (lambda: preset("rlpd", "nature"), "rlpd paper"),
-        (lambda: preset("sac", "quickstart"), "known: bc paper"),
+        (lambda: preset("sac", "hil-serl"), "known: bc paper"),
     ],
 )
 def test_wrong_values_are_refused_by_name(build, message: str) -> None:
