@@ -7,6 +7,7 @@ import gymnasium
 
 for _task, _entry_point in {
     "BimanualLift": "bimanual_lift:BimanualLift",
+    "FrankaBinRelocation": "bin_relocation:FrankaBinRelocation",
     "FrankaPegInsert": "peg_insert:FrankaPegInsert",
     "FrankaPickCube": "pick_cube:FrankaPickCube",
     "WidowXBinRelocation": "bin_relocation:WidowXBinRelocation",

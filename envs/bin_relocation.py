@@ -1,4 +1,4 @@
-"""`serlds/WidowXBinRelocation-v0`: an arm carries a cube from one bin to the other, and back.
+"""`serlds/WidowXBinRelocation-v0` and `serlds/FrankaBinRelocation-v0`: a cube, two bins, and back.
 
 The two directions reset each other: with `direction="alternate"` an episode begins where the last
 one left the cube, and asks for the other bin (SERL, Luo et al. 2024, arXiv:2401.16013, section V).
@@ -14,6 +14,7 @@ import numpy as np
 from ..datasets.schema import FieldDoc
 from ..hardware import rotations
 from ..hardware.arm import Arm, Mount
+from ..hardware.franka import FRANKA
 from ..hardware.headless import mujoco
 from ..hardware.widowx import WIDOWX
 from . import arguments
@@ -209,3 +210,9 @@ class WidowXBinRelocation(BinRelocation):
     """With the Trossen WidowX AI."""
 
     arm = WIDOWX
+
+
+class FrankaBinRelocation(BinRelocation):
+    """With the Franka Research 3."""
+
+    arm = FRANKA

@@ -27,6 +27,7 @@ _ONLY_SIMULATED = {"object_state": True, _REWARD: "dense"}
 """Arguments that ask for what only a simulator knows: where the objects are."""
 _EXPERTS = {
     "serlds/BimanualLift-v0": "bimanual_lift_expert:BimanualLiftExpert",
+    "serlds/FrankaBinRelocation-v0": "bin_relocation_expert:BinRelocationExpert",
     "serlds/FrankaPegInsert-v0": "peg_insert_expert:PegInsertExpert",
     "serlds/FrankaPickCube-v0": "pick_cube_expert:PickCubeExpert",
     "serlds/WidowXBinRelocation-v0": "bin_relocation_expert:BinRelocationExpert",

@@ -7,10 +7,13 @@ from serlds.envs.recording import record_episodes
 from serlds.envs.tasks import make_env, make_expert
 
 ENV_ID = "serlds/WidowXBinRelocation-v0"
+ENV_IDS = [ENV_ID, "serlds/FrankaBinRelocation-v0"]
+
+each_arm = pytest.mark.parametrize("env_id", ENV_IDS)
 
 
-def make(**env_args):
-    return make_env(ENV_ID, **{"cameras": (), **env_args})
+def make(env_id=ENV_ID, **env_args):
+    return make_env(env_id, **{"cameras": (), **env_args})
 
 
 def run_expert(env, expert, observation):
@@ -25,9 +28,10 @@ def cube_y(env):
     return env.unwrapped.truth().cube_pos_m[1]
 
 
+@each_arm
 @pytest.mark.parametrize(("direction", "start"), [("forward", 1.0), ("backward", -1.0)])
-def test_a_direction_begins_in_one_bin_and_ends_in_the_other(direction, start):
-    env = make(direction=direction)
+def test_a_direction_begins_in_one_bin_and_ends_in_the_other(env_id, direction, start):
+    env = make(env_id, direction=direction)
     expert = make_expert(env)
     for seed in range(5):
         observation, _ = env.reset(seed=seed)
@@ -39,8 +43,9 @@ def test_a_direction_begins_in_one_bin_and_ends_in_the_other(direction, start):
         assert not env.unwrapped.truth().is_held
 
 
-def test_directions_reset_each_other():
-    env = make(direction="alternate")
+@each_arm
+def test_directions_reset_each_other(env_id):
+    env = make(env_id, direction="alternate")
     expert = make_expert(env)
     observation, info = env.reset(seed=0)
     assert info["respawned"]
