@@ -224,11 +224,31 @@ def arrays(checkpoint):
 def test_a_killed_and_resumed_learner_ends_like_one_that_was_not(run, client, demos):
     """Killed: it leaves no more than the checkpoint of update 40 of 80."""
     make_bc(run, demos, updates=80)
+    reschedule(run, checkpoint_interval_updates=40)
+    check_resume(run, client)
+
+
+def test_online_learning_resumes_bit_for_bit_on_the_same_replay(run, client, demos):
+    """RLPD, with the demonstrations' episodes in the log of the run, too."""
+    (run.path / "episodes").symlink_to(demos.parent)
+    steps = sum(episode.num_transitions for episode in open_dataset(demos).episodes())
+    run.write_session(dataclasses.replace(run.read_session(), env_steps=steps))
+    updates = 10 + steps - run.read_record().run.schedule.start_training_steps
+    reschedule(run, env_steps=steps, checkpoint_interval_updates=updates - 15)
+    check_resume(run, client)
+
+
+def reschedule(run, **changes):
+    """Changes the schedule in the record of a run."""
     record = run.read_record()
-    schedule = dataclasses.replace(record.run.schedule, checkpoint_interval_updates=40)
+    schedule = dataclasses.replace(record.run.schedule, **changes)
     run.write_record(
         dataclasses.replace(record, run=dataclasses.replace(record.run, schedule=schedule))
     )
+
+
+def check_resume(run, client):
+    """A run that goes on from its last checkpoint but one ends with the same bits."""
     with learning(run, client) as (_, join):
         join()
     half, whole = list_checkpoints(run.checkpoints)
