@@ -269,13 +269,20 @@ smaller minibatches, of which each costs some twenty times as much.
 """
 
 PIXELS_DRQ = TrainingPreset(
-    agent=replace(PIXELS_RLPD.agent.sac, target_bounds=None, initial_temperature=0.01),
-    schedule=replace(
-        PIXELS_RLPD.schedule, env_steps=30_000, random_steps=500, start_training_steps=500
+    agent=replace(QUICKSTART_SAC.agent, encoder=_LIGHT, evaluation_average_rate=0.01),
+    schedule=ScheduleConfig(
+        batch_size=64,
+        utd_ratio=1,
+        env_steps=15_000,
+        random_steps=500,
+        start_training_steps=500,
+        evaluation_interval_steps=5000,
+        checkpoint_interval_updates=1000,
     ),
     replay=PIXELS_RLPD.replay,
 )
-"""DrQ with the sizes of the other pixel presets: without demonstrations it wants a dense reward."""
+"""DrQ for images of 64x64: the quickstart's SAC with a light image encoder. Without demonstrations
+it wants a dense reward, and fewer steps where objects begin near one place."""
 
 PAPER_VICE = _vice(
     PAPER_PIXELS_RLPD,
