@@ -27,7 +27,7 @@ from serlds.envs.dm_adapter import GymAsDmEnv
 from serlds.envs.recording import open_store, record_episodes, recording
 from serlds.envs.rollout import run_episode
 from serlds.envs.tasks import make_env
-from serlds.training.acting import TransitionStreamer
+from serlds.training.acting import ReadOnce, TransitionStreamer
 from serlds.training.child_process import ChildProcess
 from serlds.training.policy import unpack_policy
 from serlds.training.presets import preset
@@ -57,7 +57,7 @@ class Acting:
         rng = np.random.default_rng(0)
         packed = rng.normal(scale=0.05, size=record.policy_spec.size).astype(np.float32)
         self._policy = unpack_policy(record.policy_spec, packed)
-        self.read = ObservationReader(record.task)
+        self.read = ReadOnce(ObservationReader(record.task))
         self._rng = rng
 
     def reset(self, seed: int | None = None) -> None:

@@ -28,6 +28,24 @@ class ActingStopped(Exception):
     """The process was asked to stop; the episode in progress is left unfinished."""
 
 
+class ReadOnce:
+    """Reads each observation once, for policy and replay together, which share this reader.
+
+    Nobody may change an observation that the environment has given.
+    """
+
+    def __init__(self, read: ObservationReader) -> None:
+        """Reads as `read`."""
+        self._read = read
+        self._newest: tuple[dict[str, Any], Observation] | None = None
+
+    def __call__(self, observation: dict[str, Any]) -> Observation:
+        """What the policy takes, as `ObservationReader` says; raises as that."""
+        if self._newest is None or self._newest[0] is not observation:
+            self._newest = observation, self._read(observation)
+        return self._newest[1]
+
+
 class ExploringPolicy:
     """Samples actions of the newest published policy, at most so far ahead of the learner.
 
@@ -47,7 +65,7 @@ class ExploringPolicy:
         spec: PolicySpec | PoliciesSpec,
         schedule: ScheduleConfig,
         subscriber: WeightsSubscriber,
-        read: ObservationReader,
+        read: Callable[[dict[str, Any]], Observation],
         actor: int,
         actors: int,
         identity: int,
@@ -172,7 +190,7 @@ class TransitionStreamer:
         self,
         stream: TransitionStream,
         layout: ItemLayout,
-        read: ObservationReader,
+        read: Callable[[dict[str, Any]], Observation],
         source: int = ONLINE_SOURCE,
         has_intervened: Callable[[], bool] = lambda: False,
     ) -> None:

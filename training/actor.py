@@ -25,7 +25,7 @@ from ..envs.rollout import EpisodeResult, Pacer, run_episode
 from ..envs.takeover import Driver, Takeover, make_driver
 from ..envs.tasks import make_env, task_of
 from ..hardware.teleoperation.device import kind_of
-from .acting import ActingStopped, ExploringPolicy, TransitionStreamer
+from .acting import ActingStopped, ExploringPolicy, ReadOnce, TransitionStreamer
 from .metrics import ENV_STEPS, WALL_S, MetricsLog, read_metrics
 from .policy import unpack_policy
 from .process_main import run_here, run_process, skip_jax
@@ -163,7 +163,7 @@ class Actor:
         self._session = session
         self._metrics = metrics
         self._stop = stop
-        self._read = ObservationReader(record.task)
+        self._read = ReadOnce(ObservationReader(record.task))
         self._subscriber = WeightsSubscriber(client)
         self._stream = TransitionStream(client, ONLINE, stop)
         self._policy = ExploringPolicy(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,28 +25,22 @@ class ObservationReader:
         """`task`: says which fields make the state, and what the policy sees."""
         self._names = [path.removeprefix(STATE_PREFIX) for path in task.state_fields]
         self._cameras = task.cameras
-        self._newest: tuple[dict[str, Any], Observation] | None = None
 
     def __call__(self, observation: dict[str, Any]) -> Observation:
         """The state (S,) float32 and the images (H, W, 3) uint8 of an observation.
 
-        Images of another size are resized, as those of the demonstrations are. The newest
-        observation is read once, also where several ask for it: policy and replay.
+        Images of another size are resized, as those of the demonstrations are.
 
         Raises:
             SchemaError: The observation lacks a field or camera, named with those there are.
         """
-        if self._newest is not None and self._newest[0] is observation:
-            return self._newest[1]
         state, images = observation[STATE], observation.get(IMAGE, {})
         _check_has("state", self._names, state)
         _check_has("camera", [camera.name for camera in self._cameras], images)
-        seen = Observation(
+        return Observation(
             state_vector(state, self._names),
             {c.name: resize_image(images[c.name], (c.height, c.width)) for c in self._cameras},
         )
-        self._newest = observation, seen
-        return seen
 
 
 def _check_has(kind: str, needed: Sequence[str], there: Mapping[str, Any]) -> None:
@@ -68,7 +62,7 @@ class ModePolicy:
     def __init__(
         self,
         policy: PackedPolicy | PackedPolicies,
-        read: ObservationReader,
+        read: Callable[[dict[str, Any]], Observation],
         checkpoint: str = "",
     ) -> None:
         """Acts as `policy` on what `read` finds."""

@@ -154,5 +154,5 @@ def test_an_actor_that_is_killed_does_not_move_the_arm_again(training):
     code, seen = training.end()
     assert code == 1
     assert "killed by SIGKILL" in seen and "look at them, then `serlds train --resume" in seen
-    assert not rig.is_running()
+    assert not rig.is_running() or rig.status() == psutil.STATUS_ZOMBIE
     assert open_dataset(training.run / "episodes").num_episodes >= 1
