@@ -16,8 +16,8 @@ from ...datasets.errors import DamagedDatasetError
 def encode_clip(frames: Iterable[np.ndarray], fps: int, crf: int) -> bytes:
     """Encodes (H, W, 3) uint8 RGB frames as H.264 in mp4, frame n at n / fps seconds.
 
-    Every second frame is a keyframe, as in LeRobot: readers pick single frames. One thread, so that
-    the bytes do not depend on the machine; parts of a dataset are encoded side by side.
+    Every second frame is a keyframe, as in LeRobot: readers pick single frames. One thread: parts
+    of a dataset are encoded side by side.
     """
     buffer, stream = io.BytesIO(), None
     options = {"crf": str(crf), "g": "2", "bf": "0", "preset": "veryfast"}
