@@ -13,6 +13,10 @@ import numpy as np
 
 from ..datasets.errors import SerldsError
 
+REPEATABLE = {"x264-params": "cpu-independent=1"}
+"""Without it some of x264's routines (AVX-512) read memory that nobody wrote, and the same pictures
+give other bytes."""
+
 
 class Film:
     """Collects a picture of every step; pass it as `on_step` to the rollout loop.
@@ -68,7 +72,7 @@ def _encode(file: Any, frames: Iterable[np.ndarray], rate: Fraction) -> None:
     for frame in frames:
         height, width = (side - side % 2 for side in frame.shape[:2])
         if stream is None:
-            stream = file.add_stream("libx264", rate=rate, options={"crf": "23"})
+            stream = file.add_stream("libx264", rate=rate, options={"crf": "23", **REPEATABLE})
             stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         if (stream.width, stream.height) != (width, height):
             raise ValueError(

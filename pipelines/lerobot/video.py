@@ -11,16 +11,17 @@ import av
 import numpy as np
 
 from ...datasets.errors import DamagedDatasetError
+from ...envs.video import REPEATABLE
 
 
 def encode_clip(frames: Iterable[np.ndarray], fps: int, crf: int) -> bytes:
     """Encodes (H, W, 3) uint8 RGB frames as H.264 in mp4, frame n at n / fps seconds.
 
-    Every second frame is a keyframe, as in LeRobot: readers pick single frames. One thread: parts
-    of a dataset are encoded side by side.
+    Every second frame is a keyframe, as in LeRobot: readers pick single frames. One thread, so that
+    the bytes do not depend on the machine; parts of a dataset are encoded side by side.
     """
     buffer, stream = io.BytesIO(), None
-    options = {"crf": str(crf), "g": "2", "bf": "0", "preset": "veryfast"}
+    options = {"crf": str(crf), "g": "2", "bf": "0", "preset": "veryfast", **REPEATABLE}
     with av.open(buffer, "w", format="mp4") as container:
         for number, pixels in enumerate(frames):
             if stream is None:

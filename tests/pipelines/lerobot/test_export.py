@@ -190,15 +190,8 @@ def test_files_do_not_depend_on_the_number_of_workers(exported, tmp_path):
         p.relative_to(tmp_path / "one") for p in (tmp_path / "one").rglob("*.*") if p.is_file()
     }
     for name in names:
-        one, other = tmp_path / "one" / name, root / name
-        if name.suffix == ".mp4":
-            # x264 reads memory that nobody wrote: the same pictures may give other bytes.
-            (times, images, keyframes), expected = frames_of(one), frames_of(other)
-            np.testing.assert_array_equal(times, expected[0])
-            assert keyframes == expected[2]
-            assert np.abs(images.astype(int) - expected[1]).mean() < 1, name
-        elif name.name not in ("serlds.json", "README.md"):
-            assert one.read_bytes() == other.read_bytes(), name
+        if name.name not in ("serlds.json", "README.md"):
+            assert (root / name).read_bytes() == (tmp_path / "one" / name).read_bytes(), name
 
 
 def test_rates_that_differ_are_refused(state_world, tmp_path):
