@@ -165,7 +165,8 @@ class Actor:
         self._stop = stop
         self._read = ReadOnce(ObservationReader(record.task))
         self._subscriber = WeightsSubscriber(client)
-        self._stream = TransitionStream(client, ONLINE, stop)
+        # An episode may last longer than the run: the learner then is done before it ends.
+        self._stream = TransitionStream(client, ONLINE, stop, is_over=self._subscriber.is_final)
         self._policy = ExploringPolicy(
             record.policy_spec,
             record.run.schedule,

@@ -93,13 +93,13 @@ class LearnerReplay:
         return len(sources)
 
     def write_off_lost(self) -> int:
-        """Counts online items that left the server but never arrived as having arrived.
+        """Expects online items no more that left the server but never arrived, and tells of them.
 
         To be called when nothing has come for long: Reverb may lose what is under way when a
-        connection breaks, and the learner would wait for it for ever.
+        connection breaks. Their transitions pay for no updates: the actors make others.
 
         Returns:
-            How many they were.
+            How many items they were.
 
         Raises:
             ReplayUnreachableError: The replay server does not answer any more.
@@ -110,12 +110,12 @@ class LearnerReplay:
         lost = gone - receiver.items
         if lost > 0:
             print(
-                f"warning: {lost} transitions were lost between the replay server and the learner",
+                f"warning: {lost} items of transitions were lost between the replay server and the "
+                f"learner; the actors go on until as many steps as they should have arrived",
                 file=sys.stderr,
                 flush=True,
             )
             receiver.items += lost
-            self.env_steps += lost
         return max(lost, 0)
 
     def observation_statistics(self) -> tuple[np.ndarray, np.ndarray]:

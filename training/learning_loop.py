@@ -239,8 +239,7 @@ class LearningLoop:
             if time.monotonic() - noticed_s >= STARVATION_NOTICE_S:
                 noticed_s = time.monotonic()
                 self._report_starvation()
-                if self._replay.write_off_lost() and self._is_paid_for():
-                    return True
+                self._replay.write_off_lost()
                 # Actors that believed that enough was under way act on.
                 self.publish(is_starved=True)
         return False

@@ -86,8 +86,9 @@ def flush(
     what: str,
     stop: StopRequest | None = None,
     is_flooded: Callable[[], str] = str,
+    is_over: Callable[[], bool] = bool,
 ) -> None:
-    """Waits until the server has confirmed all that was written.
+    """Waits until the server has confirmed all that was written, or nobody will take it any more.
 
     A table that is full is waited for as long as it takes, and reported now and then.
 
@@ -96,6 +97,7 @@ def flush(
         what: What was written, for the error.
         stop: Ends the wait early where the server does not answer.
         is_flooded: Says why the server can take nothing more at present; empty: it could.
+        is_over: Whether nobody will ever make room for it.
 
     Raises:
         ReplayUnreachableError: The server did not confirm within FLUSH_TIMEOUT_S, or the stop came.
@@ -108,6 +110,8 @@ def flush(
         try:
             return writer.flush(timeout_ms=_FLUSH_SLICE_MS)
         except reverb.DeadlineExceededError as error:
+            if is_over():
+                return None
             if not stop and time.monotonic() - noticed_s > FLOOD_NOTICE_S:
                 noticed_s = time.monotonic()
                 if notice := is_flooded():

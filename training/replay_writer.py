@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import queue
 import threading
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from .replay_client import ReplayUnreachableError, flood_notice, flush
+from .replay_client import flood_notice, flush
 from .replay_items import Rows, concatenated
 from .replay_tables import ROWS, frames_column
 from .stopping import StopRequest
@@ -25,17 +27,25 @@ class TransitionWriter:
     All items of one writer hold the same number of rows.
     """
 
-    def __init__(self, client: reverb.Client, table: str, stop: StopRequest | None = None) -> None:
+    def __init__(
+        self,
+        client: reverb.Client,
+        table: str,
+        stop: StopRequest | None = None,
+        is_over: Callable[[], bool] = bool,
+    ) -> None:
         """Opens a stream to the server.
 
         Args:
             client: Connected to the replay server.
             table: Name of the table.
             stop: Ends waiting for a server that does not answer.
+            is_over: Whether nobody takes rows any more; ends waiting for room in the table.
         """
         self._client = client
         self._table = table
         self._stop = stop
+        self._is_over = is_over
         self._pending = 0
         self._writer = client.trajectory_writer(num_keep_alive_refs=1)
         self._columns: set[str] = set()
@@ -60,14 +70,15 @@ class TransitionWriter:
             self.flush()
 
     def flush(self) -> None:
-        """Waits until the server has confirmed all rows.
+        """Waits until the server has confirmed all rows, or nobody takes them any more.
 
         Raises:
             ReplayUnreachableError: It did not.
         """
         if self._pending:
             what = f"transitions for table {self._table!r}"
-            flush(self._writer, what, self._stop, lambda: flood_notice(self._client, self._table))
+            notice = functools.partial(flood_notice, self._client, self._table)
+            flush(self._writer, what, self._stop, notice, self._is_over)
             self._pending = 0
 
     def close(self) -> None:
@@ -88,6 +99,7 @@ class TransitionStream:
         table: str,
         stop: StopRequest | None = None,
         interval_s: float = SEND_INTERVAL_S,
+        is_over: Callable[[], bool] = bool,
     ) -> None:
         """Starts sending.
 
@@ -96,12 +108,15 @@ class TransitionStream:
             table: Name of the table.
             stop: Ends waiting for a server that does not answer.
             interval_s: Time between two messages.
+            is_over: Whether nobody takes rows any more, as when the learner is done: what comes
+                then is left out.
         """
-        self._writers = {rows: TransitionWriter(client, table, stop) for rows in _BLOCKS}
+        self._writers = {rows: TransitionWriter(client, table, stop, is_over) for rows in _BLOCKS}
         self._interval_s = interval_s
+        self._is_over = is_over
         self._queue: queue.SimpleQueue[Rows] = queue.SimpleQueue()
         self._closing = threading.Event()
-        self._error: ReplayUnreachableError | None = None
+        self._error: Exception | None = None
         self._thread = threading.Thread(target=self._run, name=f"send-{table}", daemon=True)
         self._thread.start()
 
@@ -110,13 +125,14 @@ class TransitionStream:
 
         Raises:
             ReplayUnreachableError: The server did not take earlier rows.
+            Exception: Whatever else ended the thread.
         """
         if self._error is not None:
             raise self._error
         self._queue.put(row)
 
     def close(self) -> None:
-        """Returns when the server has all rows; raises as `write`."""
+        """Returns when the server has all rows that anybody takes; raises as `write`."""
         self._closing.set()
         self._thread.join()
         if self._error is not None:
@@ -128,11 +144,13 @@ class TransitionStream:
             while not is_last:
                 is_last = self._closing.wait(self._interval_s)
                 self._send()
-        except ReplayUnreachableError as error:
+        except Exception as error:  # for the thread that writes: it must not go on unheard
             self._error = error
 
     def _send(self) -> None:
         waiting = [self._queue.get() for _ in range(self._queue.qsize())]
+        if self._is_over():
+            return
         for size, writer in self._writers.items():
             while len(waiting) >= size:
                 writer.write(concatenated(waiting[:size]))

@@ -180,6 +180,11 @@ class WeightsSubscriber:
             raise self._error
         return self._newest
 
+    def is_final(self) -> bool:
+        """Whether the learner has published for the last time; raises as `newest`."""
+        weights = self.newest()
+        return weights is not None and bool(weights.counters.is_final)
+
     def wait(self, after_publication: int, timeout_s: float) -> Weights | None:
         """The newest publication once it is later than this one; None when it is not in time.
 

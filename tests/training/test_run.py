@@ -7,12 +7,10 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 
 import numpy as np
-import psutil
 import pytest
 
 from serlds.datasets.errors import UsageError
@@ -32,11 +30,8 @@ from serlds.training.run_policy import load_policy
 from serlds.training.supervisor import resume, train
 from serlds.training.tracing import trace
 
-MODULES = {
-    "replay server": "serlds.training.replay_server",
-    "learner": "serlds.training.learner",
-    "actor": "serlds.training.actor",
-}
+from .killing import MODULES, episodes_acted, processes_of, training_with_deaths, wait_for
+
 ENDLESS = 1_000_000
 
 
@@ -46,70 +41,12 @@ def with_steps(config, env_steps):
     )
 
 
-def processes_of(run):
-    """The processes of a run by module."""
-    found = {}
-    for process in psutil.process_iter(["cmdline"]):
-        command = process.info["cmdline"] or []
-        if str(run) in command and "-m" in command:
-            found[command[command.index("-m") + 1]] = process
-    return found
-
-
-def wait_for(condition, seconds=120.0):
-    deadline_s = time.monotonic() + seconds
-    while not (value := condition()):
-        assert time.monotonic() < deadline_s
-        time.sleep(0.05)
-    return value
-
-
-def episodes_acted(run):
-    return len([x for x in read_metrics(run / "metrics-actor.jsonl") if "train/success" in x])
-
-
-def training_error(call):
-    """Runs `call` in a thread; returns (thread, list of what it raised)."""
-    errors = []
-
-    def target():
-        try:
-            call()
-        except BaseException as error:
-            errors.append(error)
-
-    thread = threading.Thread(target=target, daemon=True)
-    thread.start()
-    return thread, errors
-
-
-def kill(run, name):
-    """Kills a process of the run once it is there; returns its process id."""
-    pid = wait_for(lambda: processes_of(run).get(MODULES[name])).pid
-    os.kill(pid, signal.SIGKILL)
-    return pid
-
-
-def is_replaced(run, name, pid):
-    found = processes_of(run).get(MODULES[name])
-    return found is not None and found.pid != pid
-
-
 @pytest.fixture(scope="module")
 def run(tiny_rlpd, tmp_path_factory):
     """A run whose processes were killed one after the other, and the learner for good at last."""
-    run, rng = tmp_path_factory.mktemp("runs") / "run", np.random.default_rng(0)
+    run = tmp_path_factory.mktemp("runs") / "run"
     restarts = Restarts(most_quick_deaths=4, first_delay_s=0.1)
-    config = with_steps(tiny_rlpd, ENDLESS)
-    thread, errors = training_error(lambda: train(config, run, restarts=restarts))
-    acted = 2
-    for name in ("actor", "learner", "replay server"):
-        wait_for(lambda acted=acted: episodes_acted(run) >= acted or errors)
-        time.sleep(rng.uniform(0.0, 0.5))
-        pid = kill(run, name)
-        wait_for(lambda name=name, pid=pid: is_replaced(run, name, pid) or errors)
-        acted = episodes_acted(run) + 2
-    wait_for(lambda: episodes_acted(run) >= acted or errors)
+    thread, errors = training_with_deaths(with_steps(tiny_rlpd, ENDLESS), run, restarts)
     while thread.is_alive() and not errors:
         if found := processes_of(run).get(MODULES["learner"]):
             with contextlib.suppress(ProcessLookupError):
@@ -155,6 +92,16 @@ def test_what_every_batch_was_made_of_can_be_told(run):
         recorded = online & ~found.is_abandoned
         places = zip(found.origin.episode[recorded], found.origin.step[recorded], strict=True)
         assert all(step < lengths[episode] for episode, step in places)
+
+
+def test_an_episode_may_last_longer_than_the_run(tiny_rlpd, tmp_path):
+    schedule = dataclasses.replace(
+        tiny_rlpd.schedule, start_training_steps=1, env_steps=3, evaluation_interval_steps=0
+    )
+    long = {**tiny_rlpd.env_args, "max_steps": 1000}
+    train(dataclasses.replace(tiny_rlpd, schedule=schedule, env_args=long), tmp_path / "run")
+    episodes = open_dataset(tmp_path / "run/episodes").episodes()
+    assert [episode.num_transitions for episode in episodes] == [1000]
 
 
 def test_ctrl_c_leaves_a_checkpoint_and_no_process(run):

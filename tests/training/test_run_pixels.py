@@ -12,10 +12,14 @@ from serlds.pipelines.validate import keep_verdict, validate
 from serlds.training.config import EncoderConfig, RLPDConfig
 from serlds.training.evaluation import evaluate
 from serlds.training.metrics import read_metrics
+from serlds.training.restarts import Restarts
 from serlds.training.run_directory import RunDirectory
 from serlds.training.run_policy import load_policy
 from serlds.training.run_preparation import prepare
 from serlds.training.supervisor import train
+from serlds.training.tracing import trace
+
+from .killing import training_with_deaths
 
 ENV_ID = "serlds/WidowXPickCube-v0"
 CAMERAS = ["front", "wrist"]
@@ -69,6 +73,26 @@ def test_a_run_from_pixels_trains_and_acts(seeing, tmp_path):
     env = make_env(ENV_ID, cameras=["front"], max_steps=5)
     with pytest.raises(SchemaError, match=r"needs the camera wrist.*it gives front"):
         policy(env.reset(seed=0)[0])
+
+
+def test_a_run_from_pixels_survives_the_death_of_each_process(seeing, tmp_path):
+    run = tmp_path / "run"
+    schedule = dataclasses.replace(seeing.schedule, env_steps=400)
+    config = dataclasses.replace(seeing, schedule=schedule)
+    thread, errors = training_with_deaths(config, run, Restarts(first_delay_s=0.1))
+    thread.join(300.0)
+    assert not thread.is_alive() and not errors
+    directory = RunDirectory.open(run)
+    assert directory.read_session().number >= 3  # one after the learner's death, one the server's
+    episodes = list(open_dataset(directory.episodes).episodes())
+    assert len({e.metadata["seed"] for e in episodes}) == len(episodes)
+    last = read_metrics(directory.metrics("learner"))[-1]
+    assert last["replay/online"] == sum(e.num_transitions for e in episodes) >= 400
+    found = trace(run, int(last["learner/updates"]))
+    recorded = (found.origin.source == -1) & ~found.is_abandoned
+    assert recorded.any()
+    places = zip(found.origin.episode[recorded], found.origin.step[recorded], strict=True)
+    assert all(step < episodes[episode].num_transitions for episode, step in places)
 
 
 def test_a_dataset_without_the_camera_is_refused_by_name(seeing, demos, tmp_path):
