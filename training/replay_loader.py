@@ -16,11 +16,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..datasets import keys
 from ..datasets.episode import Episode, resize_image
 from ..datasets.errors import UsageError
 from ..datasets.reading import Dataset, open_dataset
+from .interventions import Interventions
 from .replay_items import Camera, ItemLayout, Rows, episode_rows, online_source, transitions_in
-from .replay_tables import DEMOS, ONLINE
+from .replay_tables import DEMOS, ONLINE, demo_rows
 from .replay_writer import TransitionWriter
 
 if TYPE_CHECKING:
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
 
 Placed = tuple[str, int, int, Episode]
 """Id of an episode, which sorts by the time of its start, source, ordinal, episode."""
+Cut = tuple[Placed, int, int]
+"""An episode, and the transitions of it that are meant: the first, and the one after the last."""
 ROWS_PER_ITEM = 256
 ITEM_BYTES = 1_000_000
 """Rows with frames are packed into items of about this size, at most ROWS_PER_ITEM."""
@@ -40,22 +44,29 @@ def fill_tables(
 ) -> None:
     """Fills a fresh server's tables with the demonstrations and with earlier sessions' episodes.
 
+    What people did in episodes for which the table `online` has no room any more is among the
+    demonstrations; what they did in the others the learner finds there.
+
     Raises:
         UsageError: There are more demonstrations than `replay.demos_capacity`.
         DamagedDatasetError: A dataset cannot be read, or an image in it cannot be decoded.
     """
     capacity, layout = record.run.replay, session.replay.layout
+    online = capacity.online_capacity
     demos = _within(packed_demos(record, session), capacity.demos_capacity)
+    if session.env_steps > online and demo_rows(record.run):
+        driven = packed_interventions(directory, record, session, online)
+        demos = _with_newest(demos, driven, session.replay.capacity.demos_capacity)
     write_table(client, DEMOS, demos, layout)
     if session.env_steps:
-        newest = packed_online(directory, record, session, capacity.online_capacity)
-        write_table(client, ONLINE, newest, layout)
+        write_table(client, ONLINE, packed_online(directory, record, session, online), layout)
 
 
 def packed_demos(record: RunRecord, session: Session) -> Iterator[Rows]:
     """The rows of each demonstration, in order."""
     for source, dataset in enumerate(record.datasets):
-        yield from _packed(_by_start(open_dataset(dataset.path), source), record, session)
+        episodes = _by_start(open_dataset(dataset.path), source)
+        yield from _packed(_cut_at(episodes, 0)[1], record, session)
 
 
 def packed_online(
@@ -65,12 +76,21 @@ def packed_online(
 
     The first of the episodes is cut.
     """
-    logs = directory.logs_of_episodes()
-    datasets = {online_source(actor): open_dataset(log) for actor, log in logs.items()}
-    counts = (e.num_transitions for dataset in datasets.values() for e in dataset.episodes())
-    held = sum(counts)
-    in_order = heapq.merge(*(_by_start(dataset, source) for source, dataset in datasets.items()))
-    yield from _packed(in_order, record, session, max(held - transitions, 0))
+    yield from _packed(_logs_cut(directory, transitions)[1], record, session)
+
+
+def packed_interventions(
+    directory: RunDirectory, record: RunRecord, session: Session, transitions: int
+) -> Iterator[Rows]:
+    """The rows in which a person drove, of all that are older than those of `packed_online`."""
+    older = (
+        cut
+        for cut in _logs_cut(directory, transitions)[0]
+        if np.any(cut[0][-1].columns.get(keys.INTERVENED, False))
+    )
+    find = Interventions(session.replay.layout)
+    for rows in _packed(older, record, session):
+        yield from find.among([rows])
 
 
 def write_table(
@@ -108,35 +128,59 @@ def _by_start(dataset: Dataset, source: int) -> Iterator[Placed]:
         yield episode.episode_id, source, ordinal, episode
 
 
-def _packed(
-    episodes: Iterator[Placed], record: RunRecord, session: Session, skipped: int = 0
-) -> Iterator[Rows]:
-    """The rows of each episode but for the first `skipped` transitions of all."""
+def _logs_cut(directory: RunDirectory, transitions: int) -> tuple[Iterator[Cut], Iterator[Cut]]:
+    """The run's own logs in order: all but the newest so many transitions, and those."""
+    logs = directory.logs_of_episodes()
+    datasets = {online_source(actor): open_dataset(log) for actor, log in logs.items()}
+    counts = (e.num_transitions for dataset in datasets.values() for e in dataset.episodes())
+    held = sum(counts)
+    in_order = heapq.merge(*(_by_start(dataset, source) for source, dataset in datasets.items()))
+    return _cut_at(in_order, max(held - transitions, 0))
+
+
+def _cut_at(episodes: Iterable[Placed], first: int) -> tuple[Iterator[Cut], Iterator[Cut]]:
+    """What is before transition `first` of all, and what is from there on; take one of both."""
+
+    def cuts() -> Iterator[tuple[Placed, int, int]]:
+        left = first
+        for placed in episodes:
+            count = placed[-1].num_transitions
+            yield placed, min(left, count), count
+            left = max(left - count, 0)
+
+    older = ((placed, 0, cut) for placed, cut, _ in cuts() if cut)
+    newer = ((placed, cut, count) for placed, cut, count in cuts() if cut < count)
+    return older, newer
+
+
+def _packed(cuts: Iterable[Cut], record: RunRecord, session: Session) -> Iterator[Rows]:
+    """The rows of each episode, as far as they are meant."""
     fields, layout = record.task.state_fields, session.replay.layout
-
-    def work() -> Iterator[Callable[[], Rows]]:
-        left = skipped
-        for _, source, ordinal, episode in episodes:
-            if episode.num_transitions > left:
-                yield functools.partial(
-                    _episode_rows, episode, fields, layout, source, ordinal, left
-                )
-            left = max(left - episode.num_transitions, 0)
-
-    yield from _in_parallel(work()) if layout.cameras else (job() for job in work())
+    jobs = (functools.partial(_rows_of, cut, fields, layout) for cut in cuts)
+    yield from _in_parallel(jobs) if layout.cameras else (job() for job in jobs)
 
 
-def _episode_rows(
-    episode: Episode,
-    fields: tuple[str, ...],
-    layout: ItemLayout,
-    source: int,
-    ordinal: int,
-    skipped: int,
-) -> Rows:
+def _rows_of(cut: Cut, fields: tuple[str, ...], layout: ItemLayout) -> Rows:
+    (_, source, ordinal, episode), begin, end = cut
     rows = episode_rows(episode, fields, layout, source, ordinal, decoded_frames)
-    # From pixels the first row that is left brings the frames of the next one's observation.
-    return _part(rows, slice(skipped, None))
+    # From pixels row `begin` brings the frames of the observation of the transition after it.
+    return _part(rows, slice(begin, end + 1 if layout.cameras else end))
+
+
+def _with_newest(demos: Iterable[Rows], others: Iterable[Rows], capacity: int) -> Iterator[Rows]:
+    """The demonstrations, then as many of the newest other rows as there is room for."""
+    room = capacity
+    for rows in demos:
+        room -= len(rows.packed)
+        yield rows
+    kept: deque[Rows] = deque()
+    count = 0
+    for rows in others:
+        kept.append(rows)
+        count += len(rows.packed)
+        while count > room:
+            count -= len(kept.popleft().packed)
+    yield from kept
 
 
 def _in_parallel(jobs: Iterator[Callable[[], Rows]]) -> Iterator[Rows]:

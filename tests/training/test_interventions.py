@@ -13,6 +13,8 @@ from serlds.training.run_directory import RunDirectory
 from serlds.training.supervisor import resume, train
 from serlds.training.tracing import trace
 
+ONLINE_CAPACITY = 20
+
 
 @pytest.fixture(scope="module")
 def config(tiny_rlpd):
@@ -21,6 +23,7 @@ def config(tiny_rlpd):
         tiny_rlpd,
         algorithm="hg-dagger",
         agent=BCConfig(network=NetworkConfig(hidden_dims=(8,))),
+        replay=dataclasses.replace(tiny_rlpd.replay, online_capacity=ONLINE_CAPACITY),
         schedule=dataclasses.replace(
             tiny_rlpd.schedule, offline_updates=2, evaluation_interval_steps=0
         ),
@@ -43,7 +46,7 @@ def test_what_the_expert_did_is_in_the_log_and_among_the_demonstrations(run, con
     directory = RunDirectory.open(run)
     demos = sum(dataset.transitions for dataset in directory.read_record().datasets)
     last = read_metrics(directory.metrics("learner"))[-1]
-    assert last["replay/online"] == config.schedule.env_steps
+    assert last["replay/online"] == ONLINE_CAPACITY < config.schedule.env_steps
     assert driven_steps(run) > 0
     # The episode that the run's end cut off is in replay, not in the log.
     assert driven_steps(run) <= last["replay/demos"] - demos <= config.schedule.env_steps
@@ -65,7 +68,7 @@ def test_an_update_that_learned_from_it_says_so(run):
         assert episodes[episode]["intervened"][step]
 
 
-def test_a_resumed_run_learns_from_it_again(run, config):
+def test_a_resumed_run_learns_from_all_of_it_again(run, config):
     before = driven_steps(run)
     more = config.schedule.env_steps + 20
     resume(run, {"env_steps": more}, intervene="expert")

@@ -182,9 +182,14 @@ def test_demonstrations_are_decoded_and_resized(
     with closing(LearnerReplay(client, session, batch_log)) as replay:
         replay.fill(StopRequest())
         assert replay.size(DEMOS) == sum(e.num_transitions for e in episodes)
-        transitions, origin = replay.draw({DEMOS: 40}, 1, (0, 0))
+        check_seen(replay.draw({DEMOS: 40}, 1, (0, 0)), episodes)
+
+
+def check_seen(batch, episodes):
+    """Every transition holds what the actor would have seen in its episode at its step."""
+    transitions, origin = batch
     read = ObservationReader(TASK)
-    for row in range(40):
+    for row in range(origin.step.shape[1]):
         episode, step = episodes[origin.episode[0, row]], int(origin.step[0, row])
         for seen, at in ((transitions.observation, step), (transitions.next_observation, step + 1)):
             images = {c.name: episode.pixels(c.path)[at] for c in CAMERAS}
@@ -212,6 +217,29 @@ def test_a_resumed_run_gets_its_newest_frames_back(
         origin = replay.draw({ONLINE: 200}, 1, (0, 0)).origin
     found = set(zip(origin.episode[0].tolist(), origin.step[0].tolist(), strict=True))
     assert found == {(0, 4), (0, 5), *((1, step) for step in range(6))}
+
+
+def test_what_people_did_long_ago_comes_back_as_demonstrations(
+    client, session, batch_log, recorded, tmp_path, tiny_rlpd
+):
+    with EpisodeStore.open(tmp_path / "episodes", recorded.schema) as log:
+        for episode in recorded.episodes():
+            driven = np.isin(np.arange(len(episode)), (1, 2))
+            columns = {**episode.columns, "intervened": driven}
+            log.append(dataclasses.replace(episode, columns=columns))
+    directory, record = records_of(recorded, tmp_path, tiny_rlpd)
+    capacity = dataclasses.replace(tiny_rlpd.replay, online_capacity=4)
+    record = dataclasses.replace(record, run=dataclasses.replace(tiny_rlpd, replay=capacity))
+    fill_tables(client, directory, record, dataclasses.replace(session, env_steps=12))
+    with closing(LearnerReplay(client, session, batch_log)) as replay:
+        replay.fill(StopRequest())
+        assert replay.size(ONLINE) == 4
+        batch = replay.draw({DEMOS: 400}, 1, (0, 0))
+    check_seen(batch, list(recorded.episodes()))
+    found = set(zip(*(part[0].tolist() for part in batch.origin), strict=True))
+    demos = {(0, episode, step) for episode in (0, 1) for step in range(6)}
+    # The last of them is still among the newest 4 of 12, where the learner finds it.
+    assert found == demos | {(-1, 0, 1), (-1, 0, 2), (-1, 1, 1), (-1, 1, 2)}
 
 
 def test_a_damaged_frame_is_named(client, session, recorded, tmp_path, tiny_rlpd):
