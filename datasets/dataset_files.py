@@ -10,7 +10,7 @@ import functools
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .durable_files import write_durably
 from .errors import DamagedDatasetError, DatasetNotFoundError, SchemaError
@@ -115,38 +115,39 @@ def write_metadata(directory: Path, files: DatasetFiles, schema: Schema) -> None
 
 def write_dataset_info(directory: Path, files: DatasetFiles) -> None:
     """Writes `dataset_info.json` alone; the shards it names must already be durable."""
-    write_durably(directory / INFO_FILE, dataset_info_json(directory, files))
+    write_durably(directory / INFO_FILE, dataset_info_json(files))
 
 
-def dataset_info_json(directory: Path, files: DatasetFiles) -> bytes:
-    """The text of `dataset_info.json`; about 1 ms per 2000 shards."""
-    import tensorflow_datasets as tfds
-
+def dataset_info_json(files: DatasetFiles) -> bytes:
+    """The text of `dataset_info.json`, as TFDS would write it; about 1 ms per 4000 shards."""
     card = files.card
-    info = tfds.core.DatasetInfo(
-        builder=tfds.core.DatasetIdentity(
-            name=files.name,
-            version=tfds.core.Version(files.version),
-            data_dir=str(directory),
-            module_name="",
-        ),
-        description=card.description or None,
-        citation=card.citation or None,
-        license=card.license or None,
-        homepage=card.homepage or None,
+    info = {
+        "citation": card.citation,
+        "description": card.description,
+        "fileFormat": FILE_FORMAT,
+        "location": {"urls": [card.homepage]} if card.homepage else {},
+        "name": files.name,
+        "redistributionInfo": {"license": card.license} if card.license else {},
+        "splits": [_split_json(split) for split in files.splits],
+        "version": files.version,
+    }
+    return json.dumps(_without_empty(info), indent=2).encode()
+
+
+def _split_json(split: SplitFiles) -> dict[str, Any]:
+    # 64-bit numbers are texts in the JSON of protocol buffers.
+    return _without_empty(
+        {
+            "filepathTemplate": split.template,
+            "name": split.name,
+            "numBytes": str(split.num_bytes) if split.num_bytes else "",
+            "shardLengths": list(map(str, split.shard_lengths)),
+        }
     )
-    info.set_file_format(FILE_FORMAT)
-    splits = [
-        tfds.core.SplitInfo(
-            name=split.name,
-            shard_lengths=list(split.shard_lengths),
-            num_bytes=split.num_bytes,
-            filename_template=_template(files.name, split.name, split.template),
-        )
-        for split in files.splits
-    ]
-    info.set_splits(tfds.core.SplitDict(splits))
-    return info.as_json.encode()
+
+
+def _without_empty(fields: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if value}
 
 
 def read_dataset_files(directory: Path) -> DatasetFiles:

@@ -30,9 +30,13 @@ def final_name(temporary: Path) -> Path:
 def stage(path: Path, data: bytes) -> Path:
     """Writes `data` durably under a temporary name beside `path` and returns that name."""
     temporary = staged_name(path)
-    temporary.unlink(missing_ok=True)  # what lies there may be a link to somewhere else
     try:
-        with temporary.open("xb") as file:
+        try:
+            file = temporary.open("xb")
+        except FileExistsError:  # what lies there may be a link to somewhere else
+            temporary.unlink()
+            file = temporary.open("xb")
+        with file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())

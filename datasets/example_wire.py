@@ -402,7 +402,7 @@ def _serialize_entry(name: bytes, values: np.ndarray | Sequence[bytes]) -> list[
     elif not isinstance(values, np.ndarray):
         tag, content = b"\x0a", _serialize_strings(values)
     elif values.dtype == np.float32:
-        tag, content = b"\x12", _serialize_packed(values.astype("<f4").tobytes())
+        tag, content = b"\x12", _serialize_packed(values.astype("<f4", copy=False).tobytes())
     else:
         tag, content = b"\x1a", _serialize_packed(_serialize_varints(values.ravel()))
     size = sum(map(len, content))

@@ -87,7 +87,7 @@ def stage_files(
 ) -> None:
     """Stages `dataset_info.json` and the list of dropped episodes, after all shards."""
     with change.replacing(INFO_FILE) as file:
-        file.write(dataset_info_json(opened.directory, files))
+        file.write(dataset_info_json(files))
     if dropped != opened.dropped:
         with change.replacing(DROPPED_LIST) as file:
             file.write(dropped.to_json())

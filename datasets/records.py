@@ -213,7 +213,8 @@ def _values(field: Field, column: Column) -> np.ndarray | Sequence[bytes]:
         return column
     if field.dtype == STRING:
         return _encoded(np.asarray(column, dtype=object).ravel().tolist())
-    return np.asarray(column).astype(np.float32 if field.dtype.startswith("float") else np.int64)
+    dtype = np.float32 if field.dtype.startswith("float") else np.int64
+    return np.asarray(column).astype(dtype, copy=False)
 
 
 def _column(features: dict[str, WireFeature], name: str, field: Field, steps: int) -> Column:

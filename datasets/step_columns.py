@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ JPEG_QUALITY = 95
 # dm_env leaves the type of these open (a Python float is common), so they are converted.
 _CONVERTED = frozenset({keys.REWARD, keys.DISCOUNT, keys.TIMESTAMP_S})
 _FLAGS = (keys.IS_FIRST, keys.IS_LAST, keys.IS_TERMINAL)
+_ARRAYS = (np.ndarray, np.generic)
 _FIRST_STEPS = 64
 
 
@@ -30,10 +31,9 @@ class StepColumns:
         """Columns for the step fields of `schema`."""
         self._schema = schema
         given = [field for field in schema.steps if field.path not in _FLAGS]
-        columns = {field.path: _column(field) for field in given}
-        of_action = [path for path in columns if keys.is_of_action(path)]
-        self._of_action = {path: columns.pop(path) for path in of_action}
-        self._of_observation = columns
+        of_action = [field for field in given if keys.is_of_action(field.path)]
+        self._of_action = _Columns(of_action)
+        self._of_observation = _Columns([field for field in given if field not in of_action])
         self._num_observations = 0
         self.is_complete = False
 
@@ -47,7 +47,7 @@ class StepColumns:
         Raises:
           SchemaError: a field is missing, unknown, or of another dtype, shape or type.
         """
-        _add(self._of_observation, values)
+        self._of_observation.append(values)
         self._num_observations += 1
 
     def add_action(self, values: Mapping[str, Any]) -> None:
@@ -56,18 +56,17 @@ class StepColumns:
         Raises:
           SchemaError: as `add_observation`.
         """
-        _add(self._of_action, values)
+        self._of_action.append(values)
 
     def complete(self) -> None:
         """Marks the last observation as the end; its action, reward and discount become zeros."""
-        fields = [column.field for column in self._of_action.values()]
-        self.add_action({field.path: np.zeros(field.shape, field.dtype) for field in fields})
+        fields = self._of_action.fields
+        self.add_action({path: np.zeros(f.shape, f.dtype) for path, f in fields.items()})
         self.is_complete = True
 
     def columns(self) -> dict[str, Column]:
         """The columns of a completed episode, as `Episode` takes them."""
-        given = {**self._of_action, **self._of_observation}
-        values = {path: column.values() for path, column in given.items()}
+        values = {**self._of_action.values(), **self._of_observation.values()}
         flags = {path: np.zeros(len(self), bool) for path in _FLAGS}
         flags[keys.IS_FIRST][0] = flags[keys.IS_LAST][-1] = True
         discount = np.asarray(values[keys.DISCOUNT])
@@ -78,84 +77,86 @@ class StepColumns:
 
 def flatten(observation: Any, path: str) -> dict[str, Any]:
     """The leaves of a nested observation by their paths below `path`."""
+    if not isinstance(observation, Mapping):
+        return {path: observation}
     leaves: dict[str, Any] = {}
-    _flatten(observation, path, leaves)
+    for name, child in observation.items():
+        if isinstance(child, np.ndarray):  # as nearly all are
+            leaves[f"{path}/{name}"] = child
+        else:
+            leaves |= flatten(child, f"{path}/{name}")
     return leaves
 
 
-def _flatten(observation: Any, path: str, leaves: dict[str, Any]) -> None:
-    if not isinstance(observation, Mapping):
-        leaves[path] = observation
-        return
-    for name, child in observation.items():
-        _flatten(child, f"{path}/{name}", leaves)
+class _Columns:
+    """The columns of some fields, which grow together; numbers in arrays that double when full."""
 
-
-def _add(columns: Mapping[str, _Numbers | _Items], values: Mapping[str, Any]) -> None:
-    if values.keys() != columns.keys():
-        if missing := [path for path in columns if values.get(path) is None]:
-            raise SchemaError(f"missing: {', '.join(missing)}")
-        unknown = sorted(values.keys() - columns.keys())
-        raise SchemaError(f"not in the schema: {', '.join(unknown)}")
-    for path, column in columns.items():
-        column.append(values[path])
-
-
-def _column(field: Field) -> _Numbers | _Items:
-    return _Items(field) if field.is_image or field.dtype == STRING else _Numbers(field)
-
-
-class _Numbers:
-    """Values of a numeric field, in an array that doubles when it is full."""
-
-    def __init__(self, field: Field) -> None:
-        self.field = field
-        self._dtype = np.dtype(field.dtype)
-        self._shape = field.shape
-        self._converts = field.path in _CONVERTED
-        self._array = np.empty((_FIRST_STEPS, *field.shape), self._dtype)
+    def __init__(self, fields: Sequence[Field]) -> None:
+        self.fields = {field.path: field for field in fields}
+        self._numbers = {
+            path: np.empty((_FIRST_STEPS, *field.shape), field.dtype)
+            for path, field in self.fields.items()
+            if not (field.is_image or field.dtype == STRING)
+        }
+        self._items: dict[str, list[Any]] = {
+            path: [] for path in self.fields if path not in self._numbers
+        }
+        self._room = _FIRST_STEPS
         self._length = 0
+        self._plan = self._planned()
 
-    def append(self, value: Any) -> None:
-        array = value if isinstance(value, np.ndarray | np.generic) else np.asarray(value)
-        if array.dtype != self._dtype and not (self._converts and array.dtype.kind in "fiu"):
-            raise _unfit(self.field, value)
-        if array.shape != self._shape:
-            raise _unfit(self.field, value)
-        if self._length == len(self._array):
-            self._array = np.concatenate([self._array, np.empty_like(self._array)])
-        self._array[self._length] = array
-        self._length += 1
+    def append(self, values: Mapping[str, Any]) -> None:
+        if values.keys() != self.fields.keys():
+            if missing := [path for path in self.fields if values.get(path) is None]:
+                raise SchemaError(f"missing: {', '.join(missing)}")
+            unknown = sorted(values.keys() - self.fields.keys())
+            raise SchemaError(f"not in the schema: {', '.join(unknown)}")
+        if self._length == self._room:
+            self._grow()
+        length = self._length
+        for path, column, dtype, shape, converts in self._plan:  # a dozen of these at every step
+            value = values[path]
+            array = value if isinstance(value, _ARRAYS) else np.asarray(value)
+            found = array.dtype
+            fits = found == dtype or (converts and found.kind in "fiu")
+            if not fits or array.shape != shape:
+                raise _unfit(self.fields[path], value)
+            column[length] = array
+        for path, items in self._items.items():
+            items.append(_item(self.fields[path], values[path]))
+        self._length = length + 1
 
-    def values(self) -> np.ndarray:
-        return self._array[: self._length].copy()
+    def values(self) -> dict[str, Column]:
+        numbers = {path: column[: self._length] for path, column in self._numbers.items()}
+        return {**numbers, **self._items}
+
+    def _grow(self) -> None:
+        self._numbers = {
+            path: np.concatenate([column, np.empty_like(column)])
+            for path, column in self._numbers.items()
+        }
+        self._room *= 2
+        self._plan = self._planned()
+
+    def _planned(self) -> list[tuple[str, np.ndarray, np.dtype, tuple[int, ...], bool]]:
+        return [
+            (path, column, column.dtype, column.shape[1:], path in _CONVERTED)
+            for path, column in self._numbers.items()
+        ]
 
 
-class _Items:
-    """Values of a field of text or of encoded images."""
-
-    def __init__(self, field: Field) -> None:
-        self.field = field
-        self._values: list[Any] = []
-
-    def append(self, value: Any) -> None:
-        field = self.field
-        if field.dtype == STRING and not field.shape:
-            if not isinstance(value, str):
-                raise _unfit(field, value)
-            self._values.append(value)
-            return
-        array = np.asarray(value)
-        fits = array.dtype.kind in "OU" if field.dtype == STRING else array.dtype == field.dtype
-        if not fits or array.shape != field.shape:
+def _item(field: Field, value: Any) -> Any:
+    """A value of a field of text or of encoded images, as it is kept."""
+    if field.dtype == STRING and not field.shape:
+        if not isinstance(value, str):
             raise _unfit(field, value)
-        encoding = field.encoding
-        self._values.append(
-            encode_image(array, encoding, JPEG_QUALITY) if encoding else array.copy()
-        )
-
-    def values(self) -> list[Any]:
-        return self._values
+        return value
+    array = np.asarray(value)
+    fits = array.dtype.kind in "OU" if field.dtype == STRING else array.dtype == field.dtype
+    if not fits or array.shape != field.shape:
+        raise _unfit(field, value)
+    encoding = field.encoding
+    return encode_image(array, encoding, JPEG_QUALITY) if encoding else array.copy()
 
 
 def _unfit(field: Field, value: Any) -> SchemaError:

@@ -200,7 +200,7 @@ class EpisodeStore:
         staged: list[Path] = []
         try:
             staged.append(stage(shard, record))
-            staged.append(stage(info, dataset_info_json(self.directory, files)))
+            staged.append(stage(info, dataset_info_json(files)))
         except OSError as error:
             for path in staged:
                 path.unlink(missing_ok=True)

@@ -233,3 +233,24 @@ def test_a_directory_with_several_splits_written_by_us_is_read_by_tfds(
     assert [episode.metadata[keys.SEED] for episode in dataset.episodes()] == [
         2**40 + index for index in range(4)
     ]
+
+
+@pytest.mark.parametrize(
+    "card", [DatasetCard(), DatasetCard("Größe", "@misc{x}", "CC-BY-4.0", "here.org")]
+)
+def test_dataset_info_is_what_tfds_would_write(card, tmp_path, make_schema):
+    import tensorflow_datasets as tfds
+
+    splits = (SplitFiles("train", (1, 2, 1), 2**40), SplitFiles("val"))
+    write_metadata(tmp_path, DatasetFiles("pick", "1.0.0", splits, card), make_schema())
+    version = tfds.core.Version("1.0.0")
+    theirs = tfds.core.DatasetInfo(
+        builder=tfds.core.DatasetIdentity("pick", version, str(tmp_path), module_name=""),
+        description=card.description or None,
+        citation=card.citation or None,
+        license=card.license or None,
+        homepage=card.homepage or None,
+    )
+    theirs.set_file_format("tfrecord")
+    theirs.set_splits(tfds.builder_from_directory(str(tmp_path)).info.splits)
+    assert (tmp_path / "dataset_info.json").read_text() == theirs.as_json
