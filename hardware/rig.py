@@ -225,16 +225,16 @@ class Rig:
             while (state := self._healthy()).arrived_seq != seq:
                 if not self._is_newest(seq):
                     raise RobotError("the slow move was interrupted by another command")
+                if time.monotonic() > end_s:
+                    raise RobotError(
+                        f"the arms did not arrive within {timeout_s} s: {_clamps_text(state)}"
+                    )
                 if state.command_seq == seq and state.mode is not RigMode.ACTIVE:
                     if any(arm.clamps.refused for arm in state.arms):
                         raise RobotError(f"the slow move was refused: {_clamps_text(state)}")
                     # This process was held up, and so the arms held.
                     seq = self._send(Request.MOVE, joint_rad, gripper_m, 0.0)
                     continue
-                if time.monotonic() > end_s:
-                    raise RobotError(
-                        f"the arms did not arrive within {timeout_s} s: {_clamps_text(state)}"
-                    )
                 on_wait()
                 time.sleep(_RENEW_S)
                 self._renew(seq)

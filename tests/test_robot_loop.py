@@ -6,10 +6,13 @@ given away by the same commands as a person's. `docs/robots.md` has the long for
 
 import json
 import re
+import signal
 import subprocess
 import sys
+import time
 
 import numpy as np
+import psutil
 import pytest
 
 from serlds.datasets.reading import open_dataset
@@ -19,6 +22,7 @@ TASKS = {
     "two": ("serlds/BimanualLift-v0", ["127.0.52.12", "127.0.52.13"], 2),
     "franka": ("serlds/FrankaPickCube-v0", ["127.0.52.14"], 4),
 }
+PATIENCE_S = 300
 READ_WITH_TFDS = """
 import sys
 import tensorflow_datasets as tfds
@@ -47,14 +51,33 @@ class Loop:
 
     def serlds(self, command, *arguments):
         """Runs a command of serlds; what it printed."""
-        done = subprocess.run(
+        process = subprocess.Popen(
             [sys.executable, "-m", "serlds.cli", *command.split(), *arguments],
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
             cwd=self.directory,
         )
-        assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-        return done.stdout
+        try:
+            told, errors = process.communicate(timeout=PATIENCE_S)
+        except subprocess.TimeoutExpired:
+            told, errors = self._ended_by_force(process)
+        assert process.returncode == 0, told[-3000:] + errors[-3000:]
+        return told
+
+    def _ended_by_force(self, process):
+        """Ends a command that hangs; what it printed, and where the threads of its run are."""
+        processes = [psutil.Process(process.pid), *psutil.Process(process.pid).children(True)]
+        for each in processes:
+            if "serlds.training" in " ".join(each.cmdline()):
+                each.send_signal(signal.SIGQUIT)
+        time.sleep(2)
+        for each in processes:
+            each.kill()
+        told, errors = process.communicate()
+        for log in sorted(self.directory.glob("runs/*/logs/*.log")):
+            errors += f"\n{log}:\n{log.read_text()[-6000:]}"
+        pytest.fail(f"still running after {PATIENCE_S} s\n{told}\n{errors}")
 
 
 @pytest.fixture(scope="module", params=TASKS)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import errno
+import faulthandler
 import logging
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Callable
@@ -33,6 +35,8 @@ def skip_jax() -> None:
 
 def run_process(parser: argparse.ArgumentParser, main: Main) -> None:
     """Parses the command line, runs `main` and exits.
+
+    SIGQUIT makes it write to standard error where each of its threads is, and go on.
 
     The exit code is 0 also when the process was asked to stop and did; the code of a SerldsError,
     whose message goes to standard error; 70 after any other exception.
@@ -64,6 +68,7 @@ def run_here(main: Main, run: Path, **options: Any) -> NoReturn:
 
 
 def _run(main: Main, options: argparse.Namespace, stop: StopRequest) -> int:
+    faulthandler.register(signal.SIGQUIT)
     try:
         main(RunDirectory.open(options.run), options, stop)
     except SerldsError as error:
