@@ -32,17 +32,15 @@ import numpy as np
 import psutil
 
 from serlds.training.batch_log import BatchLog
-from serlds.training.child_process import ChildProcess
-from serlds.training.config import EncoderConfig, ReplayConfig, RunConfig
+from serlds.training.config import EncoderConfig, ReplayConfig
 from serlds.training.learner_replay import LearnerReplay
 from serlds.training.presets import preset
-from serlds.training.replay_client import wait_for_address
 from serlds.training.replay_items import Camera, ItemLayout, Origin, Rows
 from serlds.training.replay_loader import write_table
-from serlds.training.replay_server import choose_port
+from serlds.training.replay_server import HOST, choose_port, start_server
 from serlds.training.replay_tables import DEMOS, ONLINE, ROWS, ReplayPlan
 from serlds.training.replay_writer import TransitionStream, TransitionWriter
-from serlds.training.run_directory import RunRecord, Session, TaskRecord, create_run_directory
+from serlds.training.run_directory import Session
 from serlds.training.stopping import StopRequest
 from serlds.training.transition import Observation, Transition
 
@@ -226,29 +224,28 @@ def uniform_table_cpu_ms(port: int, pid: int, batches: int = 200) -> float:
     return 1e3 * (cpu_s() - start_s) / batches
 
 
+def serve(plan: ReplayPlan, port: Any) -> None:
+    """A replay server; writes its port, and goes on until it is killed."""
+    server = start_server(plan, choose_port())
+    port.value = server.port
+    server.wait()
+
+
 @contextlib.contextmanager
-def replay_server(
-    place: Path, layout: ItemLayout, policy_size: int = 1
-) -> Iterator[tuple[str, Session]]:
+def replay_server(layout: ItemLayout, policy_size: int = 1) -> Iterator[tuple[str, Session]]:
     """A replay server in a process of its own: (address, session)."""
-    run = RunConfig("sac", preset("sac").agent, "none")
-    task = TaskRecord((), layout.observation_dim, layout.action_dim, layout.cameras)
-    directory = create_run_directory(place / "run", RunRecord(run, task))
     capacity, cameras = ReplayConfig(20_000, 20_000), layout.cameras
     plan = ReplayPlan(layout.observation_dim, layout.action_dim, policy_size, capacity, cameras)
-    session = Session(plan, time.time())
-    directory.write_session(session)
-    server = ChildProcess(
-        "replay server",
-        "serlds.training.replay_server",
-        [str(directory.path), "--port", str(choose_port())],
-        directory.log("replay"),
-        {"OMP_NUM_THREADS": "1"},
-    )
+    spawn = multiprocessing.get_context("spawn")
+    port = spawn.Value("i", 0)
+    server = spawn.Process(target=serve, args=(plan, port), daemon=True)
+    server.start()
     try:
-        yield wait_for_address(directory, StopRequest()), session
+        while not port.value:
+            time.sleep(0.1)
+        yield f"{HOST}:{port.value}", Session(plan, time.time())
     finally:
-        server.stop(10.0)
+        server.kill()
 
 
 def measure_cases(
@@ -261,7 +258,7 @@ def measure_cases(
     rows_per_s, port = spawn.Value("d", 0.0), spawn.Value("i", 0)
     with (
         tempfile.TemporaryDirectory() as place,
-        replay_server(Path(place), layout) as (address, session),
+        replay_server(layout) as (address, session),
     ):
         client = reverb.Client(address)
         for table in (DEMOS, ONLINE):

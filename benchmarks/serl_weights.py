@@ -17,11 +17,9 @@ import multiprocessing
 import random
 import statistics
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
-from pathlib import Path
 
 import numpy as np
 import serl_peer
@@ -95,8 +93,7 @@ def our_weights() -> Iterator[OurWeights]:
     spec = policy_spec(SERL_SAC, OBSERVATION_DIM, ACTION_DIM)
     layout = ItemLayout(OBSERVATION_DIM, ACTION_DIM)
     with (
-        tempfile.TemporaryDirectory() as place,
-        replay_server(Path(place), layout, spec.size) as (address, _),
+        replay_server(layout, spec.size) as (address, _),
         contextlib.closing(OurWeights(address, spec)) as weights,
     ):
         yield weights
