@@ -228,7 +228,7 @@ def serve(plan: ReplayPlan, port: Any) -> None:
     """A replay server; writes its port, and goes on until it is killed."""
     server = start_server(plan, choose_port())
     port.value = server.port
-    server.wait()
+    time.sleep(1e6)
 
 
 @contextlib.contextmanager

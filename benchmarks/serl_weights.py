@@ -52,23 +52,26 @@ def act(address: str, spec: PolicySpec, news: Connection) -> None:
 
 
 class OurWeights:
-    """A learner with an actor."""
+    """A learner with an actor.
 
-    def __init__(self, address: str, spec: PolicySpec) -> None:
-        """Starts the actor; both reach the server through relays."""
+    Attributes:
+        relays: Through which learner and actor reach the server; none where time is measured.
+    """
+
+    def __init__(self, address: str, spec: PolicySpec, counts_bytes: bool) -> None:
+        """Starts the actor; `counts_bytes`: both reach the server through relays."""
         import reverb
         from serl_learner import new_agent
 
         self._agent = new_agent()
         port = int(address.rsplit(":", 1)[1])
-        self.learner_relay, self.actor_relay = Relay(port), Relay(port)
+        self.relays = [Relay(port) for _ in range(2 if counts_bytes else 0)]
+        addresses = [f"127.0.0.1:{relay.port}" for relay in self.relays] or [address] * 2
         spawn = multiprocessing.get_context("spawn")
         self._news, theirs = spawn.Pipe()
-        actor_address = f"127.0.0.1:{self.actor_relay.port}"
-        self._actor = spawn.Process(target=act, args=(actor_address, spec, theirs), daemon=True)
+        self._actor = spawn.Process(target=act, args=(addresses[1], spec, theirs), daemon=True)
         self._actor.start()
-        client = reverb.Client(f"127.0.0.1:{self.learner_relay.port}")
-        self._publisher = WeightsPublisher(client)
+        self._publisher = WeightsPublisher(reverb.Client(addresses[0]))
         self._news.recv()
 
     def publish(self) -> float:
@@ -79,6 +82,11 @@ class OurWeights:
         self._publisher.publish(policy, average, updates=0, learned_steps=0)
         return self._news.recv() - start_s
 
+    def bytes_passed(self) -> np.ndarray:
+        """Bytes so far from the learner to the server, and from there to the actor."""
+        learner, actor = self.relays
+        return np.array([learner.to_target, actor.to_client])
+
     def close(self) -> None:
         """Ends the actor."""
         self._publisher.close()
@@ -86,7 +94,7 @@ class OurWeights:
 
 
 @contextlib.contextmanager
-def our_weights() -> Iterator[OurWeights]:
+def our_weights(counts_bytes: bool = False) -> Iterator[OurWeights]:
     """A replay server, a learner and an actor."""
     from serl_learner import SERL_SAC
 
@@ -94,7 +102,7 @@ def our_weights() -> Iterator[OurWeights]:
     layout = ItemLayout(OBSERVATION_DIM, ACTION_DIM)
     with (
         replay_server(layout, spec.size) as (address, _),
-        contextlib.closing(OurWeights(address, spec)) as weights,
+        contextlib.closing(OurWeights(address, spec, counts_bytes)) as weights,
     ):
         yield weights
 
@@ -131,13 +139,15 @@ def main() -> int:
     serl_peer.check(options)
     with our_weights() as ours, serl_weights(options) as (serl_publish, serl_bytes):
         turn(ours.publish), turn(serl_publish)  # both warm
-        before = ours.learner_relay.to_target, ours.actor_relay.to_client
         our_s, serl_s = [], []
         for _ in range(options.rounds):
             serl_s += turn(serl_publish)
             our_s += turn(ours.publish)
-        after = ours.learner_relay.to_target, ours.actor_relay.to_client
-    sent, received = ((b - a) / len(our_s) for a, b in zip(before, after, strict=True))
+    with our_weights(counts_bytes=True) as ours:
+        turn(ours.publish)
+        before = ours.bytes_passed()
+        turn(ours.publish)
+        sent, received = (ours.bytes_passed() - before) / PUBLICATIONS
     for name, seconds in (("SERL", serl_s), ("serlds", our_s)):
         median, worst = statistics.median(seconds), max(seconds)
         print(f"publication to policy, {name:6s}: {1e3 * median:7.1f} ms (most {1e3 * worst:.1f})")

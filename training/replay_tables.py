@@ -114,10 +114,9 @@ def make_tables(plan: ReplayPlan) -> list[reverb.Table]:
         name: tf.TensorSpec(shape, dtype, name)
         for name, (shape, dtype) in item_columns(plan.layout).items()
     }
-    policy = tf.TensorSpec((1, plan.policy_size), tf.float32)
     weights = {
-        "policy": policy,
-        "evaluation_policy": policy,
+        "policy": tf.TensorSpec((1, plan.policy_size), tf.float32),
+        "evaluation_policy": tf.TensorSpec((1, None), tf.float32),  # empty: the same
         "counters": tf.TensorSpec((1, COUNTERS), tf.int64),
         "received": tf.TensorSpec((1, MOST_ACTORS), tf.int64),
     }

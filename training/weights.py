@@ -1,8 +1,8 @@
 """The policy on its way from the learner to the actors, through the table `weights`.
 
-An item holds the packed policy that acts, the packed policy that is evaluated (the same, or its
-Polyak average), and counters. Nothing but the policy travels: no critics, no optimiser state. The
-counters tell actors how far the learner is, which is how an actor knows to wait for it; and of
+An item holds the packed policy that acts, the packed policy that is evaluated where that is another
+(its Polyak average), and counters. Nothing but the policy travels: no critics, no optimiser state.
+The counters tell actors how far the learner is, which is how an actor knows to wait for it; and of
 which run, configuration and version the learner is, so that an actor of another one stops before it
 acts.
 
@@ -95,9 +95,8 @@ class WeightsPublisher:
         self._client = client
         self._stop = stop
         self._identity = identity
-        self._writer = client.trajectory_writer(num_keep_alive_refs=1)
-        for column in ("policy", "evaluation_policy", "counters", "received"):
-            self._writer.configure((column,), num_keep_alive_refs=1, max_chunk_length=1)
+        # A writer's items all have one shape: with another policy to evaluate, and without.
+        self._writers = {is_average: _writer(client) for is_average in (True, False)}
         # Also where another learner has published before: numbers never repeat.
         self._publications = inserted(table_infos(client)[WEIGHTS])
 
@@ -131,22 +130,25 @@ class WeightsPublisher:
         )
         by_actor = np.zeros(MOST_ACTORS, np.int64)
         by_actor[: len(received)] = received
+        is_average = not np.array_equal(policy, evaluation_policy)
         columns = {
             "policy": np.asarray(policy, np.float32),
-            "evaluation_policy": np.asarray(evaluation_policy, np.float32),
+            "evaluation_policy": np.asarray(evaluation_policy if is_average else [], np.float32),
             "counters": np.asarray(counters, np.int64),
             "received": by_actor,
         }
-        self._writer.append(columns)
-        item = {name: self._writer.history[name][-1:] for name in columns}
+        writer = self._writers[is_average]
+        writer.append(columns)
+        item = {name: writer.history[name][-1:] for name in columns}
         for table in (WEIGHTS, WEIGHTS_NEWS[self._publications % 2]):
-            self._writer.create_item(table, 1.0, item)
-        flush(self._writer, "the policy", self._stop)
+            writer.create_item(table, 1.0, item)
+        flush(writer, "the policy", self._stop)
         self._empty(WEIGHTS_NEWS[(self._publications + 1) % 2])
 
     def close(self) -> None:
-        """Closes the stream."""
-        self._writer.close()
+        """Closes the streams."""
+        for writer in self._writers.values():
+            writer.close()
 
     def _empty(self, table: str) -> None:
         try:
@@ -155,6 +157,13 @@ class WeightsPublisher:
             raise ReplayUnreachableError(
                 f"the replay server does not take the policy: {error}"
             ) from error
+
+
+def _writer(client: reverb.Client) -> reverb.TrajectoryWriter:
+    writer = client.trajectory_writer(num_keep_alive_refs=1)
+    for column in ("policy", "evaluation_policy", "counters", "received"):
+        writer.configure((column,), num_keep_alive_refs=1, max_chunk_length=1)
+    return writer
 
 
 class WeightsSubscriber:
@@ -252,7 +261,7 @@ def fetch_weights(client: reverb.Client, table: str = WEIGHTS) -> Weights:
     counters = Counters(*(int(value) for value in columns["counters"]))
     return Weights(
         columns["policy"],
-        columns["evaluation_policy"],
+        columns["evaluation_policy"] if columns["evaluation_policy"].size else columns["policy"],
         counters,
         columns["received"],
         time.monotonic(),
