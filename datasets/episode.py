@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -75,7 +76,7 @@ class Episode:
     def _decode(self, path: str, step: int) -> np.ndarray:
         try:
             return decode_image(self.columns[path][step])
-        except (OSError, ValueError) as error:
+        except OSError as error:
             raise DamagedDatasetError(
                 f"episode {self.episode_id!r}, field {path}, step {step}: the image cannot be "
                 f"decoded: {error}"
@@ -98,11 +99,25 @@ def save_image(image: Image.Image, encoding: str, quality: int = 95) -> bytes:
     return buffer.getvalue()
 
 
+@contextlib.contextmanager
+def reading_image(encoded: bytes) -> Iterator[Image.Image]:
+    """A Pillow image of JPEG or PNG bytes, to decode inside; raises OSError on damage."""
+    from PIL import Image
+
+    try:
+        with Image.open(io.BytesIO(encoded), formats=("JPEG", "PNG")) as image:
+            yield image
+    except (OSError, MemoryError):
+        raise
+    except Exception as error:  # SyntaxError, ValueError, struct.error, DecompressionBombError
+        raise OSError(str(error)) from error
+
+
 def open_image(encoded: bytes) -> Image.Image:
     """Decodes JPEG or PNG bytes to a Pillow image, grey or RGB; raises OSError on damage."""
     from PIL import Image
 
-    with Image.open(io.BytesIO(encoded), formats=("JPEG", "PNG")) as image:
+    with reading_image(encoded) as image:
         if image.mode in ("L", "RGB"):
             image.load()
             image.info.clear()  # what a saved image would carry along
@@ -112,9 +127,7 @@ def open_image(encoded: bytes) -> Image.Image:
 
 def decode_image(encoded: bytes) -> np.ndarray:
     """Decodes JPEG or PNG bytes to (H, W, C) uint8; raises OSError where they are damaged."""
-    from PIL import Image
-
-    with Image.open(io.BytesIO(encoded), formats=("JPEG", "PNG")) as image:
+    with reading_image(encoded) as image:
         array = np.asarray(image)
     return array if array.ndim == 3 else array[..., None]
 

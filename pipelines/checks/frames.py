@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import io
 from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
+
+from ...datasets.episode import reading_image
 
 Images = Literal["headers", "sampled", "all"]
 IMAGE_MODES: tuple[Images, ...] = ("headers", "sampled", "all")
@@ -39,7 +40,7 @@ def decode_frames(column: Sequence[bytes], images: Images) -> Frames:
     for step in steps:
         try:
             pixels.append(_decode(column[step], reduced=images != "all"))
-        except (OSError, ValueError, SyntaxError) as error:  # PIL raises SyntaxError for broken PNG
+        except OSError as error:
             return Frames(steps[: len(pixels)], tuple(pixels), (step, str(error)))
     return Frames(steps, tuple(pixels))
 
@@ -54,9 +55,7 @@ def _chosen(count: int, images: Images) -> tuple[int, ...]:
 
 
 def _decode(encoded: bytes, reduced: bool) -> np.ndarray:
-    from PIL import Image
-
-    with Image.open(io.BytesIO(encoded), formats=("JPEG", "PNG")) as image:
+    with reading_image(encoded) as image:
         if reduced:
             # libjpeg decodes to 1/2, 1/4 or 1/8 for a fraction of the cost; PNG knows no such mode.
             image.draft(None, (_SMALL, _SMALL))

@@ -28,7 +28,7 @@ def reference_colours(schema: Schema, options: CheckOptions) -> dict[str, np.nda
             raise UsageError(f"--reference {name}={file}: no such camera; the cameras are {known}")
         try:
             pixels = decode_image(Path(file).read_bytes())
-        except (OSError, ValueError) as error:
+        except OSError as error:
             raise UsageError(f"--reference {name}={file}: not a readable image: {error}") from error
         if pixels.shape[-1] != 3:
             raise UsageError(f"--reference {name}={file}: expected an RGB image")

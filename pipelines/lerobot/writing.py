@@ -183,7 +183,7 @@ def _decoded(episode: Episode, path: str, rows: int) -> Iterator[np.ndarray]:
     for step in range(rows):
         try:
             yield decode_image(episode.columns[path][step])
-        except (OSError, ValueError) as error:
+        except OSError as error:
             message = f"the image cannot be decoded: {error}"
             raise BadEpisodeError(Finding("lerobot", ERROR, message, step, path)) from error
 

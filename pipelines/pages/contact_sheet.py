@@ -114,7 +114,7 @@ def _small(encoded: bytes) -> np.ndarray | None:
     """The picture with its longer side at most 192 pixels, (h, w, 3); None where damaged."""
     try:
         pixels = decode_image(encoded)
-    except (OSError, ValueError, SyntaxError):
+    except OSError:
         return None
     if pixels.dtype != np.uint8:  # depth and the like: from the least to the greatest value
         values = pixels.astype(np.float64)

@@ -113,7 +113,7 @@ def edit_column(
     for step, encoded in enumerate(images):
         try:
             image = open_image(encoded)
-        except (OSError, ValueError) as error:
+        except OSError as error:
             message = "the image cannot be decoded"
             found = f"{len(encoded)} bytes: {error}"
             raise BadEpisodeError(

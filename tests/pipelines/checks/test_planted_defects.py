@@ -173,6 +173,17 @@ def short(e):
     return Episode(columns, {**e.metadata, "success": True})
 
 
+def huge(encoded):
+    """A JPEG whose header says that it has 294 million pixels."""
+    size = encoded.index(b"\xff\xc0") + 5
+    return (
+        encoded[:size]
+        + (33677).to_bytes(2, "big")
+        + (8720).to_bytes(2, "big")
+        + encoded[size + 4 :]
+    )
+
+
 # Name of the test: (checks that must fire, severity, defect).
 PLANTED = {
     "wrong dtype": (
@@ -189,6 +200,7 @@ PLANTED = {
         image(5, lambda i: encode_image(decode_image(i)[:32], "jpeg")),
     ),
     "cut image": ("images image_content", "error", image(4, lambda i: i[: len(i) // 2])),
+    "huge image": ("images image_content", "error", image(4, huge)),
     "no image": ("images image_content", "error", image(0, lambda i: b"")),
     "two first": ("flags", "error", at("is_first", 4, True)),
     "no first": ("flags", "error", at("is_first", 0, False)),
