@@ -167,6 +167,11 @@ def plan_rlds(source: str | Path, facts: EpisodeFacts, options: RldsOptions) -> 
     path = DatasetPath.parse(source)
     fields = read_source_fields(path.directory)
     mapping = read_mapping(options.mapping, options.map, propose(fields))
+    if keys.ACTION not in mapping.steps:
+        raise UsageError(
+            f"{path.directory}: nothing is mapped to `action`; name its source, e.g. --map "
+            f"action=actions; --show lists the fields"
+        )
     needed = _needed(fields, mapping)
     schema = _schema(fields, mapping, facts, options)
     files = read_dataset_files(path.directory)
@@ -210,11 +215,6 @@ def _needed(fields: SourceFields, mapping: RldsMapping) -> Schema:
 def _schema(
     fields: SourceFields, mapping: RldsMapping, facts: EpisodeFacts, options: RldsOptions
 ) -> Schema:
-    if keys.ACTION not in mapping.steps:
-        raise UsageError(
-            "--map: nothing is mapped to `action`; name its source, e.g. --map action=actions; "
-            "--show lists the fields"
-        )
     steps = {
         target: _target_field(target, [fields.field(path) for path in sources], facts, options)
         for target, sources in mapping.steps.items()
