@@ -169,9 +169,11 @@ def recorded(tmp_path_factory):
     return open_dataset(directory)
 
 
-def records_of(dataset, tmp_path, tiny_rlpd):
+def records_of(dataset, tmp_path, tiny_rlpd, online_capacity=1000):
     demos = DatasetRecord(str(dataset.directory), "demos", "1.0.0", "", dataset.num_episodes)
-    return RunDirectory(tmp_path), RunRecord(tiny_rlpd, TASK, (demos,))
+    capacity = dataclasses.replace(tiny_rlpd.replay, online_capacity=online_capacity)
+    run = dataclasses.replace(tiny_rlpd, replay=capacity)
+    return RunDirectory(tmp_path), RunRecord(run, TASK, (demos,))
 
 
 def test_demonstrations_are_decoded_and_resized(
@@ -207,10 +209,8 @@ def test_a_resumed_run_gets_its_newest_frames_back(
     client, session, batch_log, recorded, tmp_path, tiny_rlpd
 ):
     (tmp_path / "episodes").symlink_to(recorded.directory.parent)
-    directory, record = records_of(recorded, tmp_path, tiny_rlpd)
-    capacity = dataclasses.replace(tiny_rlpd.replay, online_capacity=8)
-    record = dataclasses.replace(record, run=dataclasses.replace(tiny_rlpd, replay=capacity))
-    fill_tables(client, directory, record, dataclasses.replace(session, env_steps=12))
+    records = records_of(recorded, tmp_path, tiny_rlpd, online_capacity=8)
+    fill_tables(client, *records, dataclasses.replace(session, env_steps=12))
     with closing(LearnerReplay(client, session, batch_log)) as replay:
         replay.fill(StopRequest())
         assert replay.size(ONLINE) == 8
@@ -227,10 +227,8 @@ def test_what_people_did_long_ago_comes_back_as_demonstrations(
             driven = np.isin(np.arange(len(episode)), (1, 2))
             columns = {**episode.columns, "intervened": driven}
             log.append(dataclasses.replace(episode, columns=columns))
-    directory, record = records_of(recorded, tmp_path, tiny_rlpd)
-    capacity = dataclasses.replace(tiny_rlpd.replay, online_capacity=4)
-    record = dataclasses.replace(record, run=dataclasses.replace(tiny_rlpd, replay=capacity))
-    fill_tables(client, directory, record, dataclasses.replace(session, env_steps=12))
+    records = records_of(recorded, tmp_path, tiny_rlpd, online_capacity=4)
+    fill_tables(client, *records, dataclasses.replace(session, env_steps=12))
     with closing(LearnerReplay(client, session, batch_log)) as replay:
         replay.fill(StopRequest())
         assert replay.size(ONLINE) == 4

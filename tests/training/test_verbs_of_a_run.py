@@ -7,7 +7,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -18,6 +17,8 @@ from serlds.training.run_directory import RunDirectory
 from serlds.training.run_listing import list_runs
 from serlds.training.supervisor import create
 from serlds.training.tracing import trace
+
+from .killing import wait_for
 
 STEPS = 200
 
@@ -72,14 +73,6 @@ def manager(tmp_path):
         yield manager
 
 
-def wait_for(condition, seconds=180.0):
-    deadline_s = time.monotonic() + seconds
-    while not (value := condition()):
-        assert time.monotonic() < deadline_s
-        time.sleep(0.05)
-    return value
-
-
 def test_two_actors_and_a_learner_that_is_killed(tiny_rlpd, tmp_path, manager):
     schedule = dataclasses.replace(tiny_rlpd.schedule, env_steps=STEPS)
     run = create(dataclasses.replace(tiny_rlpd, schedule=schedule), tmp_path / "run").path
@@ -95,9 +88,9 @@ def test_two_actors_and_a_learner_that_is_killed(tiny_rlpd, tmp_path, manager):
             len(read_metrics(directory.metrics(name))) > 2 for name in ("actor", "actor-1")
         ) and any((run / "checkpoints").iterdir())
 
-    wait_for(has_begun)
+    wait_for(has_begun, 180.0)
     os.kill(manager.pid("learner"), signal.SIGKILL)
-    wait_for(lambda: manager.is_done("learner", "actor", "actor-1"))
+    wait_for(lambda: manager.is_done("learner", "actor", "actor-1"), 180.0)
 
     assert manager.codes["learner"][0] == -signal.SIGKILL
     assert set(manager.codes["actor"]) <= {75}
