@@ -8,7 +8,8 @@ SERL's code as published and is called there without the argument that it does n
 
     python benchmarks/serl_pixels.py --serl SERL --agentlace AGENTLACE --python SERL_ENV/bin/python
 
-With `--precision bfloat16` our frozen trunk computes in that precision; SERL has no such choice.
+Our frozen trunk computes in the precision that a run on this machine has by default, or in that of
+`--precision`; SERL has no such choice.
 
 SERL's batch is 256, `--batch 256`: a minute for each iteration on two cores; costs grow in
 proportion.
@@ -43,6 +44,7 @@ from serl_driver import (
 from serlds.training.agents import create_agent
 from serlds.training.config import EncoderConfig
 from serlds.training.encoder_layout import trunk_layout
+from serlds.training.encoder_trunk import pinned
 from serlds.training.network_config import Precision
 from serlds.training.presets import PAPER_DRQ
 from serlds.training.replay_items import Camera, ItemLayout, Origin, Rows
@@ -130,7 +132,7 @@ def main() -> int:
     parser = serl_peer.arguments(__doc__)
     parser.add_argument("--encoder", choices=("resnet-pretrained", "small"))
     parser.add_argument("--batch", type=int, default=64)
-    parser.add_argument("--precision", choices=typing.get_args(Precision), default="float32")
+    parser.add_argument("--precision", choices=typing.get_args(Precision), default="auto")
     parser.set_defaults(rounds=3, encoder="resnet-pretrained")
     options = parser.parse_args()
     serl_peer.check(options)
@@ -140,17 +142,19 @@ def main() -> int:
         trunk = write_trunk(Path(place))
         encoder = EncoderConfig("small", CAMERAS)
         if options.encoder == "resnet-pretrained":
-            encoder = EncoderConfig(
-                "frozen_resnet10", CAMERAS, trunk=str(trunk), trunk_precision=options.precision
+            encoder = pinned(
+                EncoderConfig(
+                    "frozen_resnet10", CAMERAS, trunk=str(trunk), trunk_precision=options.precision
+                )
             )
         choose_cpu_runtime(replace(PAPER_DRQ.agent, encoder=encoder))
-        learner = OurLearner(encoder, options.batch)
+        learner, precision = OurLearner(encoder, options.batch), encoder.trunk_precision
         values = {"batch": options.batch, "encoder": options.encoder}
         with serl_peer.peer(options, "drq", Path(place), **values) as serl:
             our_s, serl_s = serl_peer.timed(learner.step, 2).wall_s, serl.run(2).wall_s
             print(f"first 2 iterations: SERL {serl_s:.1f} s, serlds {our_s:.1f} s", flush=True)
             ratio = serl_peer.compare(
-                f"{CRITIC_ACTOR_RATIO} x {options.batch}, {options.encoder}, {options.precision}",
+                f"{CRITIC_ACTOR_RATIO} x {options.batch}, {options.encoder}, {precision}",
                 lambda calls: serl_peer.timed(learner.step, calls),
                 serl.run,
                 (1, 1),

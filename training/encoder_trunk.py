@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import numpy as np
 from ..datasets.errors import DamagedDatasetError, UsageError
 from .config import EncoderConfig
 from .encoder_layout import trunk_layout
+from .xla_runtime import fast_precision
 
 Arrays = dict[str, np.ndarray]
 
@@ -26,6 +28,23 @@ def read_trunk(encoder: EncoderConfig) -> Arrays:
     if encoder.kind != "frozen_resnet10":
         return {}
     return dict(_read(encoder.trunk, encoder.trunk_sha256))
+
+
+def pinned(encoder: EncoderConfig | None) -> EncoderConfig | None:
+    """An encoder whose frozen trunk cannot change any more: its file, its digest, its precision.
+
+    Raises:
+        UsageError: There is no such file.
+    """
+    if encoder is None or encoder.kind != "frozen_resnet10":
+        return encoder
+    path, precision = Path(encoder.trunk).absolute(), encoder.trunk_precision
+    return replace(
+        encoder,
+        trunk=str(path),
+        trunk_sha256=trunk_digest(path),
+        trunk_precision=fast_precision() if precision == "auto" else precision,
+    )
 
 
 def trunk_digest(path: str | Path) -> str:

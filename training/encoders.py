@@ -189,7 +189,7 @@ def _conv(
         (stride, stride),
         padding,
         use_bias=False,
-        dtype=jnp.dtype(precision),
+        dtype=jnp.bfloat16 if precision == "bfloat16" else jnp.float32,
         kernel_init=nn.initializers.kaiming_normal(),
         name=name,
     )

@@ -10,7 +10,7 @@ from .config_checks import require, require_non_negative, require_positive
 
 Activation = Literal["relu", "tanh"]
 EncoderKind = Literal["small", "light", "resnet10", "frozen_resnet10"]
-Precision = Literal["float32", "bfloat16"]
+Precision = Literal["auto", "float32", "bfloat16"]
 
 
 @dataclass(frozen=True)
@@ -54,9 +54,10 @@ class EncoderConfig:
     """File with the trunk of frozen_resnet10, from `serlds import encoder`."""
     trunk_sha256: str = ""
     """Digest of that file; filled in when a run is made."""
-    trunk_precision: Precision = "float32"
+    trunk_precision: Precision = "auto"
     """Of the convolutions in the trunk of frozen_resnet10 while learning. bfloat16: features within
-    1 %, in a third of the time on CPUs with AMX."""
+    1 %, in a third of the time on CPUs with AMX. auto: bfloat16 on those, else float32; what it
+    became is filled in when a run is made."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "cameras", tuple(self.cameras))

@@ -18,9 +18,9 @@ from ..datasets.reading import Dataset, open_dataset
 from ..datasets.schema import Field, Schema, check_fits
 from ..datasets.verdict import Verdict, objection, read_verdict
 from ..envs.tasks import make_env
-from .config import AgentConfig, BCConfig, RLPDConfig, RunConfig, encoder_of
+from .config import AgentConfig, BCConfig, RLPDConfig, RunConfig, VICEConfig, encoder_of
 from .division import ARM_ACTIONS
-from .encoder_trunk import trunk_digest
+from .encoder_trunk import pinned
 from .replay_budget import check_memory
 from .replay_items import Camera
 from .replay_tables import online_rows
@@ -57,7 +57,7 @@ def prepare(config: RunConfig, allow_unvalidated: bool = False) -> RunRecord:
             that are missing, too many, do not fit the task, or are not known to be good, or more
             replay than the machine can hold.
     """
-    config = with_trunk_digest(config)
+    config = with_pinned_trunks(config)
     check_combination(config)
     datasets = open_demos(config.demos)
     task = describe_task(config, datasets)
@@ -174,22 +174,20 @@ def describe_task(config: RunConfig, datasets: Sequence[Dataset]) -> TaskRecord:
     )
 
 
-def with_trunk_digest(config: RunConfig) -> RunConfig:
-    """The configuration with the place and digest of a frozen encoder's file written down.
+def with_pinned_trunks(config: RunConfig) -> RunConfig:
+    """The configuration with frozen trunks `pinned`.
 
     Raises:
-        UsageError: There is no such file.
+        UsageError: The file of one is not there.
     """
-    encoder = config.encoder
-    if encoder is None or encoder.kind != "frozen_resnet10":
-        return config
-    path = Path(encoder.trunk).absolute()
-    encoder = replace(encoder, trunk=str(path), trunk_sha256=trunk_digest(path))
-    agent = config.agent
+    agent, encoder = config.agent, pinned(config.encoder)
     if isinstance(agent, RLPDConfig):
         agent = replace(agent, sac=replace(agent.sac, encoder=encoder))
     else:
         agent = replace(agent, encoder=encoder)
+    if isinstance(agent, VICEConfig):
+        judge = replace(agent.classifier, encoder=pinned(agent.classifier.encoder))
+        agent = replace(agent, classifier=judge)
     return replace(config, agent=agent)
 
 

@@ -3,6 +3,7 @@
 import dataclasses
 import subprocess
 import sys
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +14,7 @@ from serlds.datasets.errors import DamagedDatasetError, UsageError
 from serlds.training.agents import create_agent
 from serlds.training.agents.augmentation import random_shift
 from serlds.training.agents.sac import policy_network, update_actor
+from serlds.training.classifier_config import ClassifierConfig
 from serlds.training.config import (
     BCConfig,
     EncoderConfig,
@@ -20,11 +22,13 @@ from serlds.training.config import (
     RLPDConfig,
     RunConfig,
     SACConfig,
+    VICEConfig,
 )
 from serlds.training.encoder_layout import trunk_layout
 from serlds.training.encoder_trunk import trunk_digest
 from serlds.training.networks import View
 from serlds.training.policy import PackedPolicy, policy_spec
+from serlds.training.run_preparation import with_pinned_trunks
 from serlds.training.transition import Observation, Transition
 
 S, A, SIDE = 3, 2, 32
@@ -266,6 +270,21 @@ def test_another_trunk_than_the_runs_is_refused(trunk, tmp_path):
         create_agent(sac(encoder("frozen_resnet10", wrong)), 0, MEAN, STD, A, SHAPES)
     with pytest.raises(UsageError, match="serlds import encoder"):
         create_agent(sac(encoder("frozen_resnet10", tmp_path / "none")), 0, MEAN, STD, A, SHAPES)
+
+
+def test_a_run_writes_down_what_must_not_change_about_its_trunks(trunk, monkeypatch):
+    monkeypatch.chdir(trunk.parent)
+    seen = encoder("frozen_resnet10", trunk.name)
+    judge = ClassifierConfig(encoder=dataclasses.replace(seen, trunk_precision="float32"))
+    vice = RunConfig("vice", VICEConfig(sac(seen), classifier=judge), "x")
+    agent = with_pinned_trunks(vice).agent
+    both = agent.sac.encoder, agent.classifier.encoder
+    assert all((e.trunk, e.trunk_sha256) == (str(trunk), trunk_digest(trunk)) for e in both)
+    chosen = agent.sac.encoder.trunk_precision
+    assert chosen == ("bfloat16" if "amx_bf16" in Path("/proc/cpuinfo").read_text() else "float32")
+    assert agent.classifier.encoder.trunk_precision == "float32"
+    plain = RunConfig("sac", sac(encoder("light")), "x")
+    assert with_pinned_trunks(plain) == plain
 
 
 @pytest.mark.parametrize(

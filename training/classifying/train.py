@@ -17,7 +17,7 @@ from ...datasets.reading import Dataset
 from ...datasets.schema import Field, Schema
 from ...envs.success_classifier import SuccessClassifier
 from ..classifier_config import ClassifierTraining
-from ..encoder_trunk import trunk_digest
+from ..encoder_trunk import pinned
 from ..replay_items import Camera
 from ..run_preparation import check_validated, open_demos
 from .contact_sheet import contact_sheet
@@ -161,7 +161,6 @@ def _with_encoder(training: ClassifierTraining, cameras: Sequence[Camera]) -> Cl
     elif encoder is None:
         raise UsageError("classifier.encoder: none, but the classifier is to see cameras")
     else:
-        digest = trunk_digest(encoder.trunk) if encoder.trunk else ""
         names = tuple(camera.name for camera in cameras)
-        encoder = replace(encoder, cameras=names, trunk_sha256=digest)
+        encoder = pinned(replace(encoder, cameras=names))
     return replace(training, classifier=replace(training.classifier, encoder=encoder))
