@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import BinaryIO
 
 TEMPORARY_SUFFIX = ".serlds-tmp"
 
@@ -14,7 +17,8 @@ def write_durably(path: Path, data: bytes) -> None:
     Raises:
       OSError: as the operating system reports it; `path` is then untouched.
     """
-    commit(stage(path, data), path)
+    (temporary,) = stage({path: data})
+    commit(temporary, path)
 
 
 def staged_name(path: Path) -> Path:
@@ -27,23 +31,36 @@ def final_name(temporary: Path) -> Path:
     return temporary.with_name(temporary.name.removeprefix(".").removesuffix(TEMPORARY_SUFFIX))
 
 
-def stage(path: Path, data: bytes) -> Path:
-    """Writes `data` durably under a temporary name beside `path` and returns that name."""
-    temporary = staged_name(path)
+def stage(contents: Mapping[Path, bytes]) -> list[Path]:
+    """Writes each content durably under a temporary name beside its path; returns those names.
+
+    Raises:
+      OSError: as the operating system reports it; none of the temporary files is left then.
+    """
+    temporaries = [staged_name(path) for path in contents]
     try:
-        try:
-            file = temporary.open("xb")
-        except FileExistsError:  # what lies there may be a link to somewhere else
-            temporary.unlink()
-            file = temporary.open("xb")
-        with file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+        with contextlib.ExitStack() as files:
+            written = []
+            for temporary, data in zip(temporaries, contents.values(), strict=True):
+                file = files.enter_context(_create(temporary))
+                file.write(data)
+                file.flush()
+                written.append(file)
+            for file in written:  # after all are written: what one waits for serves the next
+                os.fsync(file.fileno())
     except OSError:
-        temporary.unlink(missing_ok=True)
+        for temporary in temporaries:
+            temporary.unlink(missing_ok=True)
         raise
-    return temporary
+    return temporaries
+
+
+def _create(path: Path) -> BinaryIO:
+    try:
+        return path.open("xb")
+    except FileExistsError:  # what lies there may be a link to somewhere else
+        path.unlink()
+        return path.open("xb")
 
 
 def commit(temporary: Path, path: Path) -> None:

@@ -197,13 +197,9 @@ class EpisodeStore:
         info = self.directory / INFO_FILE
         split = self._split.with_shard(1, len(record))
         files = dataclasses.replace(files, splits=(split,))
-        staged: list[Path] = []
         try:
-            staged.append(stage(shard, record))
-            staged.append(stage(info, dataset_info_json(files)))
+            staged = stage({shard: record, info: dataset_info_json(files)})
         except OSError as error:
-            for path in staged:
-                path.unlink(missing_ok=True)
             raise StoreWriteError(
                 f"{self.directory}: episode {episode_id!r} ({len(record)} bytes) could not be "
                 f"written: {error}; the {self.num_episodes} episodes before it are intact"
