@@ -219,7 +219,7 @@ class TransitionStreamer:
         if action is None:
             self._step = 0
             if self._layout.cameras:
-                self._send(self._layout.opening(seen.state, ONLINE_SOURCE, self._episode), seen)
+                self._send(self._layout.opening(seen.state, self._source, self._episode), seen)
         else:
             row = self._layout.row(
                 self._state,

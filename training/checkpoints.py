@@ -73,7 +73,8 @@ def save_checkpoint(
     if final.is_dir():
         return final  # nothing was learned since
     partial = directory / f".{final.name}.partial"
-    shutil.rmtree(partial, ignore_errors=True)
+    for unfinished in directory.glob(".*.partial"):  # by a learner that was killed
+        shutil.rmtree(unfinished, ignore_errors=True)
     try:
         partial.mkdir(parents=True)
         _write(partial, agent, policy, counters, record)

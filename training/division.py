@@ -7,10 +7,8 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from .config import AgentConfig, BCConfig, RLPDConfig
+from .network_config import ARM_ACTIONS
 from .policy import PoliciesSpec, policy_spec
-
-ARM_ACTIONS = 7
-"""Dimensions of an arm's action."""
 
 Policies = Literal["one", "per-task", "per-arm"]
 

@@ -60,7 +60,9 @@ def learn(directory: RunDirectory, stop: StopRequest, address: str = "") -> None
     with (
         log as metrics,
         contextlib.closing(BatchLog(directory.batches, session.episodes)) as batch_log,
-        contextlib.closing(LearnerReplay(client, session, batch_log)) as replay,
+        contextlib.closing(
+            LearnerReplay(client, session, batch_log, bool(demo_rows(record.run)))
+        ) as replay,
     ):
         replay.fill(stop)
         if stop:
@@ -81,12 +83,12 @@ def learn(directory: RunDirectory, stop: StopRequest, address: str = "") -> None
         )
         try:
             _run_phases(loop, record.run, stop)
+            if not stop:
+                loop.publish(is_final=True)
+                loop.measure()
         except ReplayUnreachableError:
             loop.save()
             raise
-        if not stop:
-            loop.publish(is_final=True)
-            loop.measure()
         loop.save()
     print(f"learner: {loop.counters.updates} updates done", file=sys.stderr, flush=True)
 

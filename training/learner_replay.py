@@ -37,8 +37,22 @@ class LearnerReplay:
         received: (MOST_ACTORS,) int64, those that have arrived in this session, by actor.
     """
 
-    def __init__(self, client: reverb.Client, session: Session, batch_log: BatchLog) -> None:
-        """Begins to take, and to log what it takes and draws; call `close` at the end."""
+    def __init__(
+        self,
+        client: reverb.Client,
+        session: Session,
+        batch_log: BatchLog,
+        learns_from_demos: bool = True,
+    ) -> None:
+        """Begins to take, and to log what it takes and draws; call `close` at the end.
+
+        Args:
+            client: Connected to the replay server.
+            session: The run's present session.
+            batch_log: Where it logs.
+            learns_from_demos: Whether batches have demonstrations; without, what a person did while
+                acting is online data alone.
+        """
         # Before the receivers start: what waits in the tables now is what `fill` waits for.
         self._found = table_infos(client)
         capacity, layout = session.replay.capacity, session.replay.layout
@@ -57,7 +71,7 @@ class LearnerReplay:
             DEMOS: ReplayMemory(capacity.demos_capacity, layout),
             ONLINE: ReplayMemory(capacity.online_capacity, layout),
         }
-        self._interventions = Interventions(layout)
+        self._interventions = Interventions(layout) if learns_from_demos else None
 
     def size(self, table: str) -> int:
         """Transitions of a table that can be drawn."""
@@ -181,7 +195,8 @@ class LearnerReplay:
             return np.zeros(0, np.int64)
         self._settle()
         origin = self._add(table, arrived)
-        if table == ONLINE and (driven := self._interventions.among(arrived)):
+        watched = self._interventions if table == ONLINE else None
+        if watched is not None and (driven := watched.among(arrived)):
             self._add(DEMOS, driven)
         return origin.source[origin.step >= 0]
 

@@ -112,7 +112,7 @@ class LearningLoop:
         self._stop = stop
         self._publisher = WeightsPublisher(client, stop, run_identity(record))
         self._published_updates = -1
-        self._unchecked: tuple[Info, Batch] | None = None
+        self._unchecked: tuple[int, Info, Batch] | None = None
         self._info: Info = {}
         self._starved_s = 0.0
         self._measured_s = time.monotonic()
@@ -133,7 +133,8 @@ class LearningLoop:
         self._check_last()
 
     def publish(self, is_final: bool = False, is_starved: bool = False) -> None:
-        """Publishes the policy as it is now, and how far the learner is."""
+        """Publishes the policy as it is now, and how far the learner is; raises as `run`."""
+        self._check_last()
         schedule = self._record.run.schedule
         online = self.counters.online_updates
         self._publisher.publish(
@@ -149,7 +150,8 @@ class LearningLoop:
         self._published_updates = self.counters.updates
 
     def save(self) -> None:
-        """Writes a checkpoint, and before it what its updates learned from."""
+        """Writes a checkpoint, and before it what its updates learned from; raises as `run`."""
+        self._check_last()
         self._batch_log.sync()
         save_checkpoint(
             self._directory.checkpoints,
@@ -190,8 +192,8 @@ class LearningLoop:
         # The update is still being computed: draw the next batch and look at the update before.
         self._draw_ahead(phase)
         self._check_last()
-        self._unchecked = info, batch
         schedule, updates = self._record.run.schedule, self.counters.updates
+        self._unchecked = updates, info, batch
         if phase.counter == ONLINE_UPDATES and self._is_due(schedule.publish_interval_updates):
             self.publish()
         if time.monotonic() - self._measured_s >= METRICS_INTERVAL_S:
@@ -199,7 +201,6 @@ class LearningLoop:
         before = updates - phase.stride
         interval = schedule.checkpoint_interval_updates
         if updates // interval > before // interval:
-            self._check_last()
             self.save()
 
     def _request(self, phase: Phase) -> tuple[dict[str, int], int, tuple[int, int]]:
@@ -232,6 +233,7 @@ class LearningLoop:
             self.publish()
         while not self._stop:
             if self._replay.receive(_WAIT_S):
+                noticed_s = time.monotonic()
                 if self._is_paid_for():
                     self._starved_s += time.monotonic() - start_s
                     return True
@@ -262,11 +264,11 @@ class LearningLoop:
     def _check_last(self) -> None:
         if self._unchecked is None:
             return
-        info, batch = self._unchecked
+        update, info, batch = self._unchecked
         self._unchecked = None
         self._info = {name: np.asarray(value) for name, value in info.items()}
         sources = [dataset.path for dataset in self._record.datasets]
-        check_finite(self._info, batch, self.counters.updates, sources, self._log_of)
+        check_finite(self._info, batch, update, sources, self._log_of)
 
     def _log_of(self, source: int) -> str:
         return str(self._directory.episodes_of(ONLINE_SOURCE - source))

@@ -99,12 +99,15 @@ def _recorded_with(directory: RunDirectory, record: RunRecord) -> Dataset:
     paths = [str(directory.episodes.directory), *(item.path for item in record.datasets)]
     for path in paths:
         try:
-            return open_dataset(path)
+            dataset = open_dataset(path)
         except DatasetNotFoundError:
             continue
+        if dataset.num_episodes:
+            return dataset
     raise UsageError(
         f"{directory.path}: the meaning and units of observation and action stand in the datasets "
-        f"of the run, and none of them is there any more: {', '.join(paths)}; put one back"
+        f"of the run, and none of them is there any more, with an episode: {', '.join(paths)}; "
+        f"put one back"
     )
 
 

@@ -21,7 +21,15 @@ from ..datasets.episode import Episode, resize_image
 from ..datasets.errors import UsageError
 from ..datasets.reading import Dataset, open_dataset
 from .interventions import Interventions
-from .replay_items import Camera, ItemLayout, Rows, episode_rows, online_source, transitions_in
+from .replay_items import (
+    Camera,
+    ItemLayout,
+    Rows,
+    concatenated,
+    episode_rows,
+    online_source,
+    transitions_in,
+)
 from .replay_tables import DEMOS, ONLINE, demo_rows
 from .replay_writer import TransitionWriter
 
@@ -216,20 +224,13 @@ def _blocks(episodes: Iterable[Rows], size: int) -> Iterator[Rows]:
         held.append(rows)
         count += len(rows.packed)
         if count >= size:
-            joined = _joined(held)
+            joined = concatenated(held)
             whole = count - count % size
             for first in range(0, whole, size):
                 yield _part(joined, slice(first, first + size))
             held, count = [_part(joined, slice(whole, None))], count - whole
     if count:
-        yield _joined(held)
-
-
-def _joined(parts: list[Rows]) -> Rows:
-    frames = {
-        name: np.concatenate([part.frames[name] for part in parts]) for name in parts[0].frames
-    }
-    return Rows(np.concatenate([part.packed for part in parts]), frames)
+        yield concatenated(held)
 
 
 def _part(rows: Rows, which: slice) -> Rows:

@@ -19,11 +19,11 @@ from ..datasets.schema import Field, Schema, check_fits
 from ..datasets.verdict import Verdict, objection, read_verdict
 from ..envs.tasks import make_env
 from .config import AgentConfig, BCConfig, RLPDConfig, RunConfig, VICEConfig, encoder_of
-from .division import ARM_ACTIONS
 from .encoder_trunk import pinned
+from .network_config import ARM_ACTIONS
 from .replay_budget import check_memory
 from .replay_items import Camera
-from .replay_tables import online_rows
+from .replay_tables import demo_rows, online_rows
 from .run_directory import DatasetRecord, RunRecord, TaskRecord
 
 _OPENING = "gripper_pos"
@@ -103,6 +103,11 @@ def check_combination(config: RunConfig) -> None:
         raise UsageError(
             f"agent.chunk={config.chunk}: hg-dagger looks at every step, as a person does; use 1"
         )
+    if name == "vice" and demo_rows(config) == 0:
+        raise UsageError(
+            f"agent.demo_fraction={config.agent.demo_fraction}: leaves no row of a batch of "
+            f"{schedule.batch_size} for demonstrations, of which vice learns success; use more"
+        )
     if isinstance(config.agent, RLPDConfig) and online_rows(config) == 0:
         raise UsageError(
             f"agent.demo_fraction={config.agent.demo_fraction}: leaves no row of a batch of "
@@ -111,12 +116,21 @@ def check_combination(config: RunConfig) -> None:
 
 
 def check_arms(config: RunConfig, task: TaskRecord) -> None:
-    """Raises UsageError where each arm wants a policy of its own and there are not several."""
+    """Raises UsageError where each arm wants a policy of its own and does not get one."""
+    if config.policies != "per-arm":
+        return
     arms, rest = divmod(task.action_dim, ARM_ACTIONS)
-    if config.policies == "per-arm" and (rest or arms < 2):
+    if rest or arms < 2:
         raise UsageError(
             f"policies=per-arm: {config.env_id} has actions of {task.action_dim} numbers; expected "
             f"two arms or more of {ARM_ACTIONS} each"
+        )
+    sac = config.agent.sac if isinstance(config.agent, RLPDConfig) else config.agent
+    gripper = None if isinstance(sac, BCConfig) else sac.gripper
+    if gripper is not None and gripper.actions:
+        raise UsageError(
+            f"agent.gripper.actions={gripper.actions}: with policies=per-arm each policy has the "
+            f"gripper of its own arm, the last of its {ARM_ACTIONS} numbers; leave it out"
         )
 
 

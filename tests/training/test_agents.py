@@ -245,8 +245,9 @@ def test_the_cloning_penalty_scales_with_its_weight() -> None:
     assert heavier_info["actor_regulariser"] == pytest.approx(expected, rel=1e-5)
 
 
-def test_without_a_cloning_penalty_rlpd_is_sac_on_the_same_batches() -> None:
-    config = dataclasses.replace(RLPD, bc_weight=0.0)
+@pytest.mark.parametrize("changes", [{"bc_weight": 0.0}, {"demo_fraction": 0.0}])
+def test_without_a_cloning_penalty_rlpd_is_sac_on_the_same_batches(changes) -> None:
+    config = dataclasses.replace(RLPD, **changes)
     rlpd, _ = agent_of(config).update_utd(transitions())
     sac, _ = agent_of(config.sac).update_utd(transitions())
     assert same(rlpd.sac, sac)

@@ -77,7 +77,7 @@ def learning(directory, client):
         thread.join(60.0)
 
 
-def act(client, directory, steps, first=0):
+def act(client, directory, steps, first=0, reward=None):
     """Inserts online transitions as an actor would."""
     task = directory.read_record().task
     layout, rng = ItemLayout(task.observation_dim, task.action_dim), np.random.default_rng(first)
@@ -85,7 +85,7 @@ def act(client, directory, steps, first=0):
     transition = Transition(
         Observation(rng.standard_normal((steps, task.observation_dim))),
         rng.uniform(-1, 1, (steps, task.action_dim)),
-        rng.random(steps),
+        rng.random(steps) if reward is None else np.full(steps, reward),
         np.ones(steps),
         Observation(rng.standard_normal((steps, task.observation_dim))),
     )
@@ -160,7 +160,7 @@ def damaged(demos, directory, field, episode_index, step):
     return directory / "damaged" / "1.0.0"
 
 
-def make_bc(run, path, seed=0, updates=100):
+def make_bc(run, path, seed=0, updates=100, batch_size=256):
     """Turns the run into behaviour cloning of the dataset at `path`."""
     record = run.read_record()
     config = RunConfig(
@@ -170,7 +170,7 @@ def make_bc(run, path, seed=0, updates=100):
         env_args=record.run.env_args,
         demos=(str(path),),
         seed=seed,
-        schedule=ScheduleConfig(batch_size=256, offline_updates=updates),
+        schedule=ScheduleConfig(batch_size=batch_size, offline_updates=updates),
     )
     (dataset,) = record.datasets
     datasets = (dataclasses.replace(dataset, path=str(path)),)
@@ -268,16 +268,25 @@ def check_resume(run, client):
 def test_the_batch_of_a_diverged_update_is_traced(run, client, demos, tmp_path):
     """The trace holds the step that the error names, which the learner read from the batch."""
     path = damaged(demos, tmp_path, keys.ACTION, episode_index=3, step=2)
-    make_bc(run, path)
+    make_bc(run, path, updates=1000, batch_size=2)  # few updates see the bad step
     with learning(run, client) as (_, join), pytest.raises(DivergedError) as raised:
         join()
     update = int(str(raised.value).partition("update ")[2].partition(":")[0])
     found = trace(run.path, update)
     places = set(zip(*(part.ravel().tolist() for part in found.origin), strict=True))
     assert (0, 3, 2) in places
-    assert f"{path}: 256 transitions" in str(found)
-    with pytest.raises(UsageError, match="update 1000 was not made"):
-        trace(run.path, 1000)
+    assert f"{path}: 2 transitions" in str(found)
+    with pytest.raises(UsageError, match="update 2000 was not made"):
+        trace(run.path, 2000)
+
+
+def test_a_policy_that_has_diverged_is_neither_published_nor_saved(run, client, subscriber):
+    with learning(run, client) as (_, join), pytest.raises(DivergedError):
+        subscriber.wait(0, 60.0)
+        act(client, run, 20, reward=np.nan)  # then the learner waits for more
+        join()
+    assert np.isfinite(subscriber.newest().policy).all()
+    assert not list_checkpoints(run.checkpoints)
 
 
 def test_a_learner_of_another_version_is_refused(run, client):

@@ -17,7 +17,7 @@ from serlds.training.acting import TransitionStreamer
 from serlds.training.config import ReplayConfig
 from serlds.training.learner_replay import LearnerReplay
 from serlds.training.replay_client import flood_notice
-from serlds.training.replay_items import Camera, ItemLayout
+from serlds.training.replay_items import ONLINE_SOURCE, Camera, ItemLayout, online_source
 from serlds.training.replay_loader import fill_tables
 from serlds.training.replay_server import HOST, choose_port, start_server
 from serlds.training.replay_tables import DEMOS, ONLINE, ReplayPlan
@@ -77,9 +77,10 @@ def numbers_in(images):
 
 
 def check_frames(batch):
-    """Every transition's two states and images are frame 100 * episode + step and the next one."""
+    """Every transition's two states and images are the numbered frame and the next one."""
     transitions, origin = batch
-    first = 100 * origin.episode + origin.step
+    actor = np.maximum(ONLINE_SOURCE - origin.source, 0)
+    first = 1000 * actor + 100 * origin.episode + origin.step
     sides = (transitions.observation, first), (transitions.next_observation, first + 1)
     for seen, expected in sides:
         np.testing.assert_array_equal(seen.state, np.repeat(expected[..., None], 3, axis=-1))
@@ -88,18 +89,23 @@ def check_frames(batch):
     np.testing.assert_array_equal(transitions.action[..., 0], (first % 100 / 100).astype("f4"))
 
 
-def act(client, episodes, length, driven_steps=()):
+def act(client, episodes, length, driven_steps=(), actor=0):
     """An actor as it is in a run; a person drives in some steps of each episode."""
     stream = TransitionStream(client, ONLINE, interval_s=0.005)
     step = 0
     streamer = TransitionStreamer(
-        stream, LAYOUT, ObservationReader(TASK), has_intervened=lambda: step in driven_steps
+        stream,
+        LAYOUT,
+        ObservationReader(TASK),
+        online_source(actor),
+        has_intervened=lambda: step in driven_steps,
     )
     for episode in episodes:
+        first = 1000 * actor + 100 * episode
         streamer.begin(episode)
-        streamer(dm_env.restart(observation(100 * episode)), None)
+        streamer(dm_env.restart(observation(first)), None)
         for step in range(length):
-            seen = observation(100 * episode + step + 1)
+            seen = observation(first + step + 1)
             streamer(dm_env.transition(0.5, seen), np.full(7, step / 100, np.float32))
             time.sleep(0.002)
     stream.close()
@@ -107,7 +113,7 @@ def act(client, episodes, length, driven_steps=()):
 
 def test_frames_of_several_actors_are_never_mixed_up(client, session, batch_log):
     actors = [
-        threading.Thread(target=act, args=(client, range(i, 12, 3), 10 + i)) for i in range(3)
+        threading.Thread(target=act, args=(client, range(4), 10 + i, (), i)) for i in range(3)
     ]
     with closing(LearnerReplay(client, session, batch_log)) as replay:
         for actor in actors:
@@ -123,6 +129,33 @@ def test_frames_of_several_actors_are_never_mixed_up(client, session, batch_log)
         assert replay.env_steps == steps  # opening rows are no environment steps
         assert CAPACITY / 2 < replay.size(ONLINE) < CAPACITY
         check_frames(replay.draw({ONLINE: 500}, 3, (0, 0)))
+
+
+def test_all_steps_of_actors_whose_episodes_have_the_same_numbers_are_drawn(
+    client, session, batch_log
+):
+    with closing(LearnerReplay(client, session, batch_log)) as replay:
+        for actor in range(3):
+            act(client, range(1), 10, (), actor)
+        deadline_s = time.monotonic() + 60.0
+        while replay.env_steps < 30:
+            assert time.monotonic() < deadline_s
+            replay.receive(1.0)  # 0 where only an opening row has come
+        assert replay.size(ONLINE) == 30
+        batch = replay.draw({ONLINE: 600}, 1, (0, 0))
+        check_frames(batch)
+        places = np.stack([batch.origin.source.ravel(), batch.origin.step.ravel()])
+        assert np.unique(places, axis=1).shape == (2, 30)
+
+
+def test_what_a_person_did_is_online_data_alone_without_demonstrations(client, session, batch_log):
+    with closing(LearnerReplay(client, session, batch_log, learns_from_demos=False)) as replay:
+        act(client, range(1), 10, {3, 4})
+        while replay.env_steps < 10:
+            assert replay.receive(10.0)
+        assert (replay.size(ONLINE), replay.size(DEMOS)) == (10, 0)
+        mean, std = replay.observation_statistics()
+        assert (mean == 0).all() and (std == 1).all()
 
 
 def test_what_a_person_did_is_a_demonstration_with_its_own_frames(client, session, batch_log):

@@ -11,6 +11,7 @@ from serlds.datasets.store import EpisodeStore
 from serlds.datasets.verdict import VERDICT_FILE, read_verdict
 from serlds.envs.tasks import UnknownTaskError
 from serlds.pipelines.validate import keep_verdict, validate
+from serlds.training.config import VICEConfig
 from serlds.training.presets import preset
 from serlds.training.run_directory import RunDirectory, create_run_directory
 from serlds.training.run_preparation import check_unchanged, prepare
@@ -53,6 +54,13 @@ def test_a_batch_without_online_rows_is_refused(tiny_rlpd, tmp_path):
     agent = dataclasses.replace(tiny_rlpd.agent, demo_fraction=1.0)
     with pytest.raises(UsageError, match=r"demo_fraction=1.0: leaves no row of a batch of 8"):
         train(changed(tiny_rlpd, agent=agent), tmp_path / "run")
+
+
+def test_vice_without_demonstrations_in_its_batches_is_refused(tiny_rlpd, tmp_path):
+    agent = VICEConfig(sac=tiny_rlpd.agent.sac, demo_fraction=0.01)
+    config = dataclasses.replace(tiny_rlpd, algorithm="vice", agent=agent)
+    with pytest.raises(UsageError, match=r"demo_fraction=0.01: leaves no row of a batch of 8"):
+        train(config, tmp_path / "run")
 
 
 @pytest.mark.parametrize(

@@ -163,6 +163,17 @@ def test_two_policies_are_trained_in_turn_and_exported_as_one(config, tmp_path):
 def test_what_cannot_be_divided_is_refused(config):
     with pytest.raises(UsageError, match="actions of 7 numbers; expected two arms or more"):
         prepare(dataclasses.replace(config, policies="per-arm"))
+    lift = dataclasses.replace(
+        config,
+        algorithm="sac",
+        agent=dataclasses.replace(config.agent.sac, gripper=GripperConfig(actions=(6, 13))),
+        env_id="serlds/BimanualLift-v0",
+        env_args={"cameras": []},
+        demos=(),
+        policies="per-arm",
+    )
+    with pytest.raises(UsageError, match="leave it out"):
+        prepare(lift)
     one_task = dataclasses.replace(
         config, env_id="serlds/WidowXPickCube-v0", env_args={"cameras": []}, demos=config.demos
     )

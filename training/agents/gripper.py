@@ -122,8 +122,8 @@ class Gripper:
 
 
 def joint_command(commands: jax.Array) -> jax.Array:
-    """Number of a joint command: (..., G) in [-1, 1], rounded -> (...) int32; the first leads."""
-    levels = jnp.round(commands).astype(jnp.int32) + 1
+    """Number of a joint command: (..., G) rounded to -1, 0 or 1 -> (...) int32; the first leads."""
+    levels = jnp.clip(jnp.round(commands), -1, 1).astype(jnp.int32) + 1
     weights = GRIPPER_LEVELS ** jnp.arange(levels.shape[-1] - 1, -1, -1)
     return (levels * weights).sum(axis=-1)
 

@@ -80,7 +80,8 @@ class RLPDAgent:
 
         The first `config.demo_rows(B)` rows of each minibatch are demonstrations.
         """
-        regulariser = self._cloning_penalty if self.config.bc_weight > 0 else None
+        demos = self.config.demo_rows(batches.reward.shape[1])
+        regulariser = self._cloning_penalty if self.config.bc_weight > 0 and demos else None
         sac, info = update_sac(self.sac, batches, regulariser)
         return self.replace(sac=sac), info
 

@@ -20,9 +20,10 @@ Info = dict[str, jax.Array]
 class SeveralAgents:
     """Agents of one kind that learn from the same batches; pure updates.
 
-    An agent for a task learns from the rows of its task alone; as a minibatch keeps its size, they
-    stand in it as often as is needed. An agent for an arm learns from all rows, and of the action
-    knows its own arm's: what the other arm does is part of its world.
+    An agent for a task learns from the rows of its task; as a minibatch keeps its size, they stand
+    in it as often as is needed, and where there is none the rows of the other task stay. An agent
+    for an arm learns from all rows, and of the action knows its own arm's: what the other arm does
+    is part of its world.
     """
 
     agents: tuple[Any, ...]
