@@ -10,7 +10,7 @@ INSTALLED := $(VENV)/installed
   loaders-test lerobot-test franka-test lint lock clean
 
 help:
-	@echo "make quickstart   set up, then run the whole loop once (about 5 minutes)"
+	@echo "make quickstart   set up, then run the whole loop once (2 to 3 minutes)"
 	@echo "make test         set up, then run the tests"
 	@echo "make flink-test   the pipelines on Apache Flink; needs Java 17 and Maven"
 	@echo "make browser-test the live page in a real browser; installs Chromium if it can"

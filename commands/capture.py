@@ -36,7 +36,7 @@ def record(
     env_args: EnvArgs = (),
     seed: MaybeInt = None,
     reward: Reward = None,
-    label: Literal["success", "failure"] | None = None,
+    label: Annotated[Literal["success", "failure"] | None, arg(metavar="success|failure")] = None,
     decide_s: MaybeFloat = None,
 ) -> int:
     """Runs a task and appends every finished episode to an RLDS dataset.
@@ -83,7 +83,7 @@ def record(
 
         acting = load_policy(policy)
         trained_in = RunDirectory.open(policy).read_record().run
-        trained_with = trained_in.env_args if trained_in.env_id == env else {}
+        trained_with = _resolved(trained_in.env_args) if trained_in.env_id == env else {}
     size = trained_with.get("image_size", 128) if image_size is None else image_size
     arguments = {**trained_with, "image_size": size}
     arguments["cameras"] = env_arguments(env)["cameras"] if cameras is None else cameras
@@ -110,6 +110,14 @@ def record(
         )
     print(result)
     return 0
+
+
+def _resolved(env_args: Mapping[str, Any]) -> dict[str, Any]:
+    """A task's arguments with `object_state` as its cameras made it; those may now be others."""
+    resolved = dict(env_args)
+    if resolved.get("object_state") is None and resolved.get("backend", "sim") == "sim":
+        resolved["object_state"] = not resolved.get("cameras", True)
+    return resolved
 
 
 def teleop(

@@ -23,7 +23,7 @@ def train_classifier(
     """Trains a classifier that tells from an observation whether the task is achieved.
 
     Episodes recorded with `serlds record --label success|failure` are that in all of their frames;
-    of any other, the last frames of a successful one show success and all others do not. Some of
+    of any other, the last frame of a successful one shows success and all others do not. Some of
     the episodes are held out to measure it: accuracy and a table are printed, the worst mistakes go
     into OUT/mistakes.png. OUT is then what `--reward classifier:OUT` of `record` and `train`, and
     `convert --apply classify_reward:classifier=OUT`, judge by, with NumPy alone.

@@ -9,7 +9,7 @@ from tyro.conf import Positional, arg
 from ..datasets.errors import UsageError
 from ..progress import progress_bar
 from ..training.config import RunConfig
-from ..training.presets import PRESET_NAMES, preset
+from ..training.presets import DEFAULT_PRESET, preset, preset_names
 from .arguments import (
     DatasetDirs,
     EnvArgs,
@@ -28,7 +28,7 @@ ReplayAddress = Annotated[str, arg(metavar="HOST:PORT")]
 
 def train(algorithm: str, preset_name: str) -> Callable[..., int]:
     """The verb `train ALGORITHM`, with the defaults of a preset."""
-    defaults = preset(algorithm, preset_name)
+    defaults, names = preset(algorithm, preset_name), "|".join(preset_names(algorithm))
 
     def train_algorithm(
         out: RunDir,
@@ -37,7 +37,7 @@ def train(algorithm: str, preset_name: str) -> Callable[..., int]:
         reward: Reward = None,
         demos: DatasetDirs = (),
         seed: int = 0,
-        preset: Annotated[str, arg(metavar="|".join(PRESET_NAMES))] = preset_name,
+        preset: Annotated[str, arg(metavar=names)] = preset_name,
         allow_unvalidated: bool = False,
         port: int = 0,
         actors: int = 1,
@@ -303,4 +303,4 @@ def preset_name_in(arguments: Sequence[str]) -> str:
         flag, _, value = argument.partition("=")
         if flag == "--preset":
             return value or "".join(arguments[position + 1 : position + 2])
-    return PRESET_NAMES[0]
+    return DEFAULT_PRESET

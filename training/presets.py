@@ -25,6 +25,7 @@ from .config import (
     TrainingPreset,
     VICEConfig,
 )
+from .network_config import SERL_NETWORK
 
 PAPER_BC = TrainingPreset(
     agent=BCConfig(),
@@ -70,12 +71,10 @@ PAPER_RLPD = TrainingPreset(
 )
 """RLPD (Ball et al. 2023, arXiv:2302.02948, table 1 and released configuration)."""
 
-_SERL_NETWORK = NetworkConfig(layer_norm=True, activation="tanh")
-
 PAPER_DRQ = TrainingPreset(
     agent=SACConfig(
-        actor=_SERL_NETWORK,
-        critic=_SERL_NETWORK,
+        actor=SERL_NETWORK,
+        critic=SERL_NETWORK,
         discount=0.96,
         ensemble_size=10,
         subset_size=2,
@@ -214,6 +213,18 @@ Differs from the paper's, each for a reason:
 - a Polyak average of the policy is evaluated: the newest one still wobbles.
 """
 
+GRIPPER_RLPD = replace(
+    QUICKSTART_RLPD,
+    agent=replace(
+        QUICKSTART_RLPD.agent,
+        sac=replace(
+            QUICKSTART_RLPD.agent.sac,
+            gripper=GripperConfig(network=_SMALL_NORM, learning_rate=1e-3),
+        ),
+    ),
+)
+"""The quickstart with HIL-SERL's critic of what the grippers do, for one arm or two."""
+
 QUICKSTART_SAC = TrainingPreset(
     agent=replace(
         QUICKSTART_RLPD.agent.sac,
@@ -305,6 +316,7 @@ _PRESETS: Mapping[tuple[str, str], TrainingPreset] = {
     ("bc", "paper-pixels"): PAPER_PIXELS_BC,
     ("rlpd", "paper-pixels"): PAPER_PIXELS_RLPD,
     ("rlpd", "hil-serl"): HIL_SERL_RLPD,
+    ("rlpd", "quickstart-gripper"): GRIPPER_RLPD,
     ("bc", "quickstart"): QUICKSTART_BC,
     ("hg-dagger", "quickstart"): QUICKSTART_HG_DAGGER,
     ("vice", "paper"): PAPER_VICE,
@@ -317,10 +329,15 @@ _PRESETS: Mapping[tuple[str, str], TrainingPreset] = {
     ("vice", "pixels"): PIXELS_VICE,
 }
 
-PRESET_NAMES = ("paper", "quickstart", "pixels", "paper-pixels", "hil-serl")
+DEFAULT_PRESET = "paper"
 
 
-def preset(algorithm: str, name: str = "paper") -> TrainingPreset:
+def preset_names(algorithm: str) -> list[str]:
+    """What presets an algorithm has."""
+    return [name for of, name in _PRESETS if of == algorithm]
+
+
+def preset(algorithm: str, name: str = DEFAULT_PRESET) -> TrainingPreset:
     """The named hyper-parameters of an algorithm.
 
     Raises:

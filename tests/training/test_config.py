@@ -45,6 +45,7 @@ def run_config(algorithm: str = "rlpd", name: str = "paper") -> RunConfig:
         ("rlpd", "quickstart"),
         *(("drq", name) for name in ("paper", "pixels")),
         ("rlpd", "hil-serl"),
+        ("rlpd", "quickstart-gripper"),
         *((algorithm, name) for algorithm in ("bc", "rlpd") for name in ("pixels", "paper-pixels")),
     ],
 )

@@ -8,7 +8,9 @@ import venv
 import numpy as np
 import pytest
 
+from serlds.cli import main
 from serlds.datasets.errors import UsageError
+from serlds.datasets.reading import open_dataset
 from serlds.training.checkpoints import LearnerCounters, save_checkpoint
 from serlds.training.config import BCConfig, NetworkConfig, RunConfig, ScheduleConfig
 from serlds.training.evaluation import evaluate
@@ -50,6 +52,15 @@ def run(request, demos, tmp_path):
         LearnerCounters(offline_updates=10), record, kept=2,
     )  # fmt: skip
     return directory
+
+
+def test_a_policy_of_the_state_acts_for_a_recording_with_cameras(run, tmp_path):
+    arguments = ["--by", "policy", "--policy", str(run.path), "--episodes", "1"]
+    with pytest.raises(SystemExit) as ended:
+        main(["record", "serlds/WidowXPickCube-v0", str(tmp_path / "out"), *arguments])
+    assert ended.value.code == 0
+    schema = open_dataset(tmp_path / "out").schema
+    assert schema.image_fields and "observation/state/cube_pos" in schema
 
 
 @pytest.fixture(scope="module")
