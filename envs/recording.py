@@ -104,6 +104,8 @@ def record_episodes(
       SerldsError: too few episodes succeed to ever record as many as asked for.
     """
     _check_request(by, episodes, count, policy, expert_noise, label)
+    if seed is not None and seed < 0:
+        raise UsageError(f"seed={seed}: expected 0 or more")
     with contextlib.closing(make_env(env_id, **env_args)) as env:
         actor = policy or _scripted(env, by, expert_noise)
         results: list[EpisodeResult] = []

@@ -84,6 +84,8 @@ def test_every_verb_has_help(capfd, verb):
         (["train", "bc", "--out", "x"], "--env"),
         (["train", "--resume", "x"], "no run"),
         (["eval", "x"], "no run"),
+        (["learner", "x", "--replay", "nonsense"], "HOST:PORT"),
+        (["actor", "x", "--replay", "host:0"], "HOST:PORT"),
         (["report", "x"], "no run"),
     ],
     ids=lambda value: "-".join(value) if isinstance(value, list) else None,

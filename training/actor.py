@@ -29,7 +29,7 @@ from .acting import ActingStopped, ExploringPolicy, ReadOnce, TransitionStreamer
 from .metrics import ENV_STEPS, WALL_S, MetricsLog, read_metrics
 from .policy import unpack_policy
 from .process_main import run_here, run_process, skip_jax
-from .replay_client import wait_for_address
+from .replay_client import check_address, wait_for_address
 from .replay_items import online_source
 from .replay_tables import MOST_ACTORS, ONLINE
 from .replay_writer import TransitionStream
@@ -298,6 +298,7 @@ def _mean(results: list[EpisodeResult], field: str) -> float:
 
 def act_here(run: Path, actor_id: int, actors: int, address: str, intervene: str) -> NoReturn:
     """What `serlds actor` does; see there."""
+    check_address(address)
     skip_jax()
     run_here(
         lambda directory, _, stop: act(directory, stop, address, actor_id, actors, intervene), run

@@ -105,8 +105,10 @@ def find_checkpoint(directory: Path, name: str | None = None) -> Path:
     if name is not None:
         found = [path for path in found if path.name.lstrip("0") == name.lstrip("0")]
     if not found:
-        known = ", ".join(str(int(path.name)) for path in list_checkpoints(directory)) or "none"
-        raise UsageError(f"{directory}: no checkpoint {name or ''}; there are: {known}")
+        known = ", ".join(str(int(path.name)) for path in list_checkpoints(directory))
+        if not known:
+            raise UsageError(f"{directory}: no checkpoint yet; train, or resume, this run first")
+        raise UsageError(f"{directory}: no checkpoint {name}; there are: {known}")
     return found[-1]
 
 

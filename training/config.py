@@ -300,7 +300,7 @@ class RunConfig:
         )
         if self.algorithm == "drq":
             require(self.encoder is not None, self, "agent", "one with image encoders for drq")
-        require_non_negative(self, "seed")
+        require(0 <= self.seed < 2**32, self, "seed", "0 to 4294967295")
 
     @property
     def encoder(self) -> EncoderConfig | None:

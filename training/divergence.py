@@ -46,7 +46,7 @@ def check_finite(
     damaged = ~np.isfinite(rows)
     if damaged.any():
         what, chosen = "hold values that are not finite", np.flatnonzero(damaged)
-        advice = "remove these episodes (`serlds validate` finds them) and train again"
+        advice = "remove these episodes (`serlds validate` finds them)"
     else:
         what, chosen = "of its batch hold the largest values", np.argsort(-rows)
         advice = "lower the learning rates, or bound the targets (target_bounds)"
@@ -54,7 +54,8 @@ def check_finite(
     raise DivergedError(
         f"update {update}: {values}. These transitions {what}:\n  "
         + "\n  ".join(names)
-        + f"\nThe last checkpoint is from before. To go on: {advice}."
+        + f"\nCheckpoints of this run, where there are any, are from before. To go on, {advice}; "
+        f"both are for a new run."
     )
 
 

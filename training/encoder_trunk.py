@@ -35,16 +35,19 @@ def pinned(encoder: EncoderConfig | None) -> EncoderConfig | None:
 
     Raises:
         UsageError: There is no such file.
+        DamagedDatasetError: It does not hold a ResNet-10.
     """
     if encoder is None or encoder.kind != "frozen_resnet10":
         return encoder
     path, precision = Path(encoder.trunk).absolute(), encoder.trunk_precision
-    return replace(
+    found = replace(
         encoder,
         trunk=str(path),
         trunk_sha256=trunk_digest(path),
         trunk_precision=fast_precision() if precision == "auto" else precision,
     )
+    read_trunk(found)
+    return found
 
 
 def trunk_digest(path: str | Path) -> str:
@@ -88,6 +91,9 @@ def _read(path: str, sha256: str) -> tuple[tuple[str, np.ndarray], ...]:
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: np.asarray(file[name], np.float32) for name in file.files}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise DamagedDatasetError(f"{path}: cannot be read: {error}") from error
+        raise DamagedDatasetError(
+            f"{path}: expected the file of a ResNet-10, as `serlds import encoder` makes it; it "
+            f"cannot be read: {error}"
+        ) from error
     check_trunk(arrays, path)
     return tuple((name, arrays[name]) for name in trunk_layout())

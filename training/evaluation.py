@@ -103,6 +103,8 @@ def evaluate(
     """
     if episodes < 1:
         raise UsageError(f"episodes={episodes}: expected at least 1")
+    if seed < 0:
+        raise UsageError(f"seed={seed}: expected 0 or more")
     directory, policy = RunDirectory.open(run), load_policy(run, checkpoint)
     name = name or f"updates-{int(Path(policy.checkpoint).name)}-seed-{seed}"
     files = [f"{name}-{index}.mp4" for index in range(min(videos, episodes) if video else 0)]

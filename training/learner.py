@@ -18,7 +18,7 @@ from .learner_replay import LearnerReplay
 from .learning_loop import ONLINE_UPDATES, Info, LearningLoop, Phase
 from .metrics import MetricsLog
 from .process_main import run_here, run_process
-from .replay_client import ReplayUnreachableError, wait_for_address
+from .replay_client import ReplayUnreachableError, check_address, wait_for_address
 from .replay_tables import DEMOS, ONLINE, demo_rows, online_rows, online_updates
 from .run_directory import RunDirectory, RunRecord, Session, check_version
 from .session import claim_session
@@ -157,13 +157,21 @@ def _update(agent: Any, batches: Transition) -> tuple[Any, Info]:
 
 
 def claim_and_learn(directory: RunDirectory, stop: StopRequest, address: str = "") -> None:
-    """Learns as the only learner of a session of its own; see `claim_session`. Raises as `learn`.
+    """Learns as the only learner of a session of its own; see `claim_session`.
 
     Args:
         directory, stop, address: As of `learn`.
+
+    Raises:
+        UsageError: The run has a learner already.
+        SerldsError: As `learn` raises it.
     """
-    claim_session(directory, stop)
-    learn(directory, stop, address)
+    lock = directory.learner_lock()
+    try:
+        claim_session(directory, stop)
+        learn(directory, stop, address)
+    finally:
+        lock.release()
 
 
 def _use_compilation_cache() -> None:
@@ -178,6 +186,7 @@ def _use_compilation_cache() -> None:
 
 def learn_here(run: Path, address: str) -> NoReturn:
     """What `serlds learner` does; see there."""
+    check_address(address)
     run_here(lambda directory, _, stop: claim_and_learn(directory, stop, address), run)
 
 

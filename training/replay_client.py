@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from ..datasets.errors import SerldsError
+from ..datasets.errors import SerldsError, UsageError
 from .run_directory import RunDirectory
 from .stopping import StopRequest
 
@@ -20,6 +20,7 @@ FLUSH_TIMEOUT_S = 30.0
 FLOOD_NOTICE_S = 5.0
 _FLUSH_SLICE_MS = 500
 _POLL_S = 0.05
+_WAIT_NOTICE_S = 5.0
 
 
 class ReplayUnreachableError(SerldsError):
@@ -39,16 +40,34 @@ def wait_for_address(
     Raises:
         ReplayUnreachableError: It did not appear in time.
     """
-    deadline_s = time.monotonic() + timeout_s
+    start_s = time.monotonic()
+    is_told = False
     while not stop.wait(_POLL_S):
         if directory.address_file.is_file():
             return directory.address_file.read_text()
-        if time.monotonic() > deadline_s:
+        waited_s = time.monotonic() - start_s
+        if waited_s > _WAIT_NOTICE_S and not is_told:
+            is_told = True
+            print(
+                f"waiting for the run's replay server to be ready ({directory.address_file}); "
+                f"where none was started: serlds serve {directory.path}",
+                file=sys.stderr,
+                flush=True,
+            )
+        if waited_s > timeout_s:
             raise ReplayUnreachableError(
-                f"the replay server did not start within {timeout_s:.0f} s; see "
-                f"{directory.log('replay')}"
+                f"the run's replay server was not ready within {timeout_s:.0f} s; see what it "
+                f"printed, under `serlds train` in {directory.log('replay')}, or start it: serlds "
+                f"serve {directory.path}"
             )
     return ""
+
+
+def check_address(address: str) -> None:
+    """Raises UsageError where the address of a replay server is neither empty nor `host:port`."""
+    host, _, port = address.rpartition(":")
+    if address and not (host and port.isdecimal() and 0 < int(port) < 2**16):
+        raise UsageError(f"--replay {address!r}: expected HOST:PORT, e.g. 127.0.0.1:8000")
 
 
 def table_infos(client: reverb.Client) -> dict[str, reverb.reverb_types.TableInfo]:

@@ -32,6 +32,7 @@ from .replay_items import (
 )
 from .replay_tables import DEMOS, ONLINE, demo_rows
 from .replay_writer import TransitionWriter
+from .stopping import StopRequest
 
 if TYPE_CHECKING:
     import reverb
@@ -48,26 +49,40 @@ ITEM_BYTES = 1_000_000
 
 
 def fill_tables(
-    client: reverb.Client, directory: RunDirectory, record: RunRecord, session: Session
+    client: reverb.Client,
+    directory: RunDirectory,
+    record: RunRecord,
+    session: Session,
+    stop: StopRequest | None = None,
 ) -> None:
     """Fills a fresh server's tables with the demonstrations and with earlier sessions' episodes.
 
     What people did in episodes for which the table `online` has no room any more is among the
     demonstrations; what they did in the others the learner finds there.
 
+    Args:
+        client: Connected to the server.
+        directory: The run.
+        record: Its record.
+        session: The session that begins.
+        stop: Ends waiting for a server that takes no more.
+
     Raises:
         UsageError: There are more demonstrations than `replay.demos_capacity`.
         DamagedDatasetError: A dataset cannot be read, or an image in it cannot be decoded.
+        ReplayUnreachableError: The server took no more before the stop.
     """
     capacity, layout = record.run.replay, session.replay.layout
-    online = capacity.online_capacity
+    # A run's last episode may outlast it, so that its log holds more than its table.
+    online = min(capacity.online_capacity, session.replay.capacity.online_capacity)
     demos = _within(packed_demos(record, session), capacity.demos_capacity)
     if session.env_steps > online and demo_rows(record.run):
         driven = packed_interventions(directory, record, session, online)
         demos = _with_newest(demos, driven, session.replay.capacity.demos_capacity)
-    write_table(client, DEMOS, demos, layout)
+    write_table(client, DEMOS, demos, layout, stop)
     if session.env_steps:
-        write_table(client, ONLINE, packed_online(directory, record, session, online), layout)
+        newest = packed_online(directory, record, session, online)
+        write_table(client, ONLINE, newest, layout, stop)
 
 
 def packed_demos(record: RunRecord, session: Session) -> Iterator[Rows]:
@@ -102,15 +117,21 @@ def packed_interventions(
 
 
 def write_table(
-    client: reverb.Client, table: str, episodes: Iterable[Rows], layout: ItemLayout
+    client: reverb.Client,
+    table: str,
+    episodes: Iterable[Rows],
+    layout: ItemLayout,
+    stop: StopRequest | None = None,
 ) -> None:
-    """Writes all rows in order; returns when the server has them all."""
+    """Writes all rows in order; returns when the server has them all, raises as `fill_tables`."""
     block = min(max(ITEM_BYTES // layout.row_bytes, 1), ROWS_PER_ITEM)
     # A writer's items all have one shape: many rows at a time, then the rest one by one.
-    writer, size = TransitionWriter(client, table), block
+    writer, size = TransitionWriter(client, table, stop), block
     for rows in _blocks(episodes, block):
         if len(rows.packed) != size:
-            writer = _replaced(writer, client, table)
+            writer.flush()
+            writer.close()
+            writer = TransitionWriter(client, table, stop)
             size = 1
         for first in range(0, len(rows.packed), size):
             writer.write(_part(rows, slice(first, first + size)))
@@ -235,9 +256,3 @@ def _blocks(episodes: Iterable[Rows], size: int) -> Iterator[Rows]:
 
 def _part(rows: Rows, which: slice) -> Rows:
     return Rows(rows.packed[which], {name: frames[which] for name, frames in rows.frames.items()})
-
-
-def _replaced(writer: TransitionWriter, client: reverb.Client, table: str) -> TransitionWriter:
-    writer.flush()
-    writer.close()
-    return TransitionWriter(client, table)

@@ -131,7 +131,7 @@ def _serve_session(
 
     server = start_server(session.replay, port, host)
     try:
-        fill_tables(reverb.Client(f"{HOST}:{server.port}"), directory, record, session)
+        fill_tables(reverb.Client(f"{HOST}:{server.port}"), directory, record, session, stop)
         address = f"{host}:{server.port}"
         print(
             f"replay server: session {session.number} ready at {address}",

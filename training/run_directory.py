@@ -229,6 +229,18 @@ class RunDirectory:
         except StoreLockedError as error:
             raise UsageError(f"{self.path}: this run is being trained already ({error})") from error
 
+    def learner_lock(self) -> StoreLock:
+        """Takes the lock of the run's learner.
+
+        Raises:
+            UsageError: Another learner is at work in this run.
+        """
+        self.checkpoints.mkdir(exist_ok=True)
+        try:
+            return StoreLock(self.checkpoints)
+        except StoreLockedError as error:
+            raise UsageError(f"{self.path}: this run has a learner already ({error})") from error
+
     def write_record(self, record: RunRecord) -> None:
         """Writes `config.json` durably."""
         values = {**to_dict(record), "run": run_to_dict(record.run)}
@@ -241,9 +253,15 @@ class RunDirectory:
             DamagedDatasetError: The file is not JSON.
             UsageError: It holds fields or values that this version does not know.
         """
-        values = _read_json(self.path / CONFIG_FILE)
-        run = run_from_dict(values.get("run", {}))
-        return from_dict(RunRecord, {**values, "run": run}, CONFIG_FILE)
+        path = self.path / CONFIG_FILE
+        values = _read_json(path)
+        if not isinstance(values, dict):
+            raise DamagedDatasetError(f"{path}: expected a JSON object, found {values!r}")
+        try:
+            run = run_from_dict(values.get("run", {}))
+            return from_dict(RunRecord, {**values, "run": run}, CONFIG_FILE)
+        except UsageError as error:
+            raise UsageError(f"{path}: {error}") from error
 
     def write_session(self, session: Session) -> None:
         """Writes `session.json` durably."""
@@ -281,8 +299,8 @@ def create_run_directory(path: Path, record: RunRecord) -> RunDirectory:
     """
     if path.exists():
         raise UsageError(
-            f"{path}: exists already; give --out a directory that does not exist yet, or go on "
-            f"with that run by `serlds train --resume {path}`"
+            f"{path}: exists already; give --out a directory that does not exist yet, or, where it "
+            f"is a run, go on with it by `serlds train --resume {path}`"
         )
     directory = RunDirectory(path)
     for folder in (directory.checkpoints, directory.evals, directory.log("learner").parent):

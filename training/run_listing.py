@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from ..datasets.errors import UsageError
+from ..datasets.errors import DamagedDatasetError, UsageError
 from .evaluation_results import newest_evaluation
 from .metrics import ENV_STEPS, WALL_S, last_values, read_metrics
 from .run_directory import CONFIG_FILE, RunDirectory
@@ -28,12 +28,18 @@ class RunLine:
 def list_runs(directories: Sequence[Path]) -> str:
     """A table of the runs in the directories, newest evaluation each, and their demonstrations.
 
+    Runs whose files cannot be read are named below the others.
+
     Raises:
         UsageError: There is no run.
-        DamagedDatasetError: A run's files cannot be read.
     """
-    lines = [_describe(RunDirectory(path)) for path in find_runs(directories)]
-    if not lines:
+    lines, unreadable = [], []
+    for path in find_runs(directories):
+        try:
+            lines.append(_describe(RunDirectory(path)))
+        except (DamagedDatasetError, UsageError) as error:
+            unreadable.append(f"left out: {error}")
+    if not lines and not unreadable:
         where = ", ".join(str(path) for path in directories)
         raise UsageError(f"{where}: no runs here; a run is the --out directory of a `serlds train`")
     table = [_COLUMNS, *(line.cells for line in lines)]
@@ -43,7 +49,7 @@ def list_runs(directories: Sequence[Path]) -> str:
     for line in lines:
         for dataset in line.datasets:
             used.setdefault(dataset, []).append(str(line.path))
-    text += ["", *(f"{dataset}: {', '.join(runs)}" for dataset, runs in used.items())]
+    text += ["", *unreadable, *(f"{dataset}: {', '.join(runs)}" for dataset, runs in used.items())]
     return "\n".join(row.rstrip() for row in text).rstrip()
 
 

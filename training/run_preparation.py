@@ -192,7 +192,7 @@ def with_pinned_trunks(config: RunConfig) -> RunConfig:
     """The configuration with frozen trunks `pinned`.
 
     Raises:
-        UsageError: The file of one is not there.
+        UsageError, DamagedDatasetError: The file of one is not there, or holds something else.
     """
     agent, encoder = config.agent, pinned(config.encoder)
     if isinstance(agent, RLPDConfig):

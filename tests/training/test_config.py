@@ -100,6 +100,7 @@ def test_the_published_defaults_of_serl_from_pixels() -> None:
         (lambda: SACConfig(initial_temperature=float("nan")), "found nan"),
         (lambda: RLPDConfig(demo_fraction=-0.1), "RLPDConfig.demo_fraction"),
         (lambda: RLPDConfig(bc_weight=-1.0), "RLPDConfig.bc_weight"),
+        (lambda: RunConfig("sac", SACConfig(), "x", seed=2**32), "RunConfig.seed"),
         (lambda: ScheduleConfig(batch_size=0), "ScheduleConfig.batch_size"),
         (lambda: ScheduleConfig(utd_ratio=0), "ScheduleConfig.utd_ratio"),
         (lambda: ScheduleConfig(env_steps=-1), "ScheduleConfig.env_steps"),

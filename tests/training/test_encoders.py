@@ -285,6 +285,9 @@ def test_a_run_writes_down_what_must_not_change_about_its_trunks(trunk, monkeypa
     assert agent.classifier.encoder.trunk_precision == "float32"
     plain = RunConfig("sac", sac(encoder("light")), "x")
     assert with_pinned_trunks(plain) == plain
+    Path("junk.npz").write_bytes(b"junk")
+    with pytest.raises(DamagedDatasetError, match=r"junk\.npz: expected .*serlds import encoder"):
+        with_pinned_trunks(RunConfig("sac", sac(encoder("frozen_resnet10", "junk.npz")), "x"))
 
 
 @pytest.mark.parametrize(

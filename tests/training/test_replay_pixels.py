@@ -111,6 +111,14 @@ def act(client, episodes, length, driven_steps=(), actor=0):
     stream.close()
 
 
+def receive(replay, steps):
+    """Waits until so many environment steps have come."""
+    deadline_s = time.monotonic() + 60.0
+    while replay.env_steps < steps:
+        assert time.monotonic() < deadline_s
+        replay.receive(1.0)  # 0 where only opening rows have come
+
+
 def test_frames_of_several_actors_are_never_mixed_up(client, session, batch_log):
     actors = [
         threading.Thread(target=act, args=(client, range(4), 10 + i, (), i)) for i in range(3)
@@ -137,10 +145,7 @@ def test_all_steps_of_actors_whose_episodes_have_the_same_numbers_are_drawn(
     with closing(LearnerReplay(client, session, batch_log)) as replay:
         for actor in range(3):
             act(client, range(1), 10, (), actor)
-        deadline_s = time.monotonic() + 60.0
-        while replay.env_steps < 30:
-            assert time.monotonic() < deadline_s
-            replay.receive(1.0)  # 0 where only an opening row has come
+        receive(replay, 30)
         assert replay.size(ONLINE) == 30
         batch = replay.draw({ONLINE: 600}, 1, (0, 0))
         check_frames(batch)
@@ -151,8 +156,7 @@ def test_all_steps_of_actors_whose_episodes_have_the_same_numbers_are_drawn(
 def test_what_a_person_did_is_online_data_alone_without_demonstrations(client, session, batch_log):
     with closing(LearnerReplay(client, session, batch_log, learns_from_demos=False)) as replay:
         act(client, range(1), 10, {3, 4})
-        while replay.env_steps < 10:
-            assert replay.receive(10.0)
+        receive(replay, 10)
         assert (replay.size(ONLINE), replay.size(DEMOS)) == (10, 0)
         mean, std = replay.observation_statistics()
         assert (mean == 0).all() and (std == 1).all()
@@ -163,8 +167,7 @@ def test_what_a_person_did_is_a_demonstration_with_its_own_frames(client, sessio
     driven = {0, 3, 4, 5, 7, 9}
     with closing(LearnerReplay(client, session, batch_log)) as replay:
         act(client, range(3), 10, driven)
-        while replay.env_steps < 30:
-            assert replay.receive(10.0)
+        receive(replay, 30)
         assert replay.size(ONLINE) == 30
         assert replay.size(DEMOS) == 3 * len(driven)
         batch = replay.draw({DEMOS: 400, ONLINE: 0}, 1, (0, 0))

@@ -126,15 +126,20 @@ def test_statistics_are_those_of_the_demonstrations(client, served_run, session,
     np.testing.assert_allclose(std, states.std(axis=0), rtol=1e-4, atol=1e-7)
 
 
+@pytest.mark.parametrize("limit", ["configuration", "table"])
 def test_a_resumed_run_gets_its_newest_episodes_back(
-    client, served_run, session, layout, demos, tmp_path
+    client, served_run, session, layout, demos, tmp_path, limit
 ):
     directory, record, _ = served_run
     # The log of the earlier session: the demonstrations' episodes will do.
     (tmp_path / "episodes").symlink_to(demos.parent)
-    resumed = dataclasses.replace(session, env_steps=1)
-    capacity = dataclasses.replace(record.run.replay, online_capacity=20)
-    run = dataclasses.replace(record.run, replay=capacity)
+    resumed, run = dataclasses.replace(session, env_steps=1), record.run
+    capacity = dataclasses.replace(run.replay, online_capacity=20)
+    if limit == "configuration":
+        run = dataclasses.replace(run, replay=capacity)
+    else:  # as of a run whose last episode outlasted it
+        plan = dataclasses.replace(session.replay, capacity=capacity)
+        resumed = dataclasses.replace(resumed, replay=plan)
     there = dataclasses.replace(directory, path=tmp_path)
     fill_tables(client, there, dataclasses.replace(record, run=run), resumed)
     with closing(TableReceiver(client.server_address, ONLINE, layout)) as receiver:

@@ -115,6 +115,22 @@ def test_two_actors_and_a_learner_that_is_killed(tiny_rlpd, tmp_path, manager):
     assert "rlpd" in table
     assert f"of {STEPS}" in table
     assert f"demos 1.0.0 ({directory.read_record().datasets[0].digest[:12]})" in table
+    (tmp_path / "broken" / "checkpoints").mkdir(parents=True)
+    (tmp_path / "broken" / "config.json").write_text("{}")
+    table = list_runs([tmp_path])
+    assert f"of {STEPS}" in table
+    assert f"left out: {tmp_path / 'broken' / 'config.json'}: RunConfig.algorithm" in table
+
+
+def test_a_second_learner_is_refused(tiny_rlpd, tmp_path):
+    directory = create(tiny_rlpd, tmp_path / "run")
+    lock = directory.learner_lock()
+    command = [sys.executable, "-m", "serlds.cli", "learner", str(directory.path)]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    lock.release()
+    assert result.returncode == 2
+    assert "this run has a learner already" in result.stderr
+    assert f"process {os.getpid()}" in result.stderr
 
 
 def test_a_port_in_use_ends_with_code_2(tiny_rlpd, tmp_path):
