@@ -1,6 +1,6 @@
 """The verbs that act: `record`, `teleop`, which only drives, and `playback`."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from tyro.conf import Positional, arg
@@ -83,10 +83,11 @@ def record(
 
         acting = load_policy(policy)
         trained_in = RunDirectory.open(policy).read_record().run
-        trained_with = _resolved(trained_in.env_args) if trained_in.env_id == env else {}
+        trained_with = trained_in.env_args if trained_in.env_id == env else {}
     size = trained_with.get("image_size", 128) if image_size is None else image_size
     arguments = {**trained_with, "image_size": size}
     arguments["cameras"] = env_arguments(env)["cameras"] if cameras is None else cameras
+    arguments |= _object_state(trained_with, arguments["cameras"])
     arguments = with_reward(arguments | parse_env_args(env_args), reward)
     if kind_of(by):
         _check_person(by, count, expert_noise, decide_s)
@@ -112,12 +113,13 @@ def record(
     return 0
 
 
-def _resolved(env_args: Mapping[str, Any]) -> dict[str, Any]:
-    """A task's arguments with `object_state` as its cameras made it; those may now be others."""
-    resolved = dict(env_args)
-    if resolved.get("object_state") is None and resolved.get("backend", "sim") == "sim":
-        resolved["object_state"] = not resolved.get("cameras", True)
-    return resolved
+def _object_state(trained_with: Mapping[str, Any], cameras: Sequence[str]) -> dict[str, bool]:
+    """What a policy was shown of the objects, where other cameras would decide otherwise now."""
+    in_simulation = trained_with.get("backend", "sim") == "sim"
+    if not trained_with or not in_simulation or trained_with.get("object_state") is not None:
+        return {}
+    was_told = not trained_with.get("cameras", True)
+    return {"object_state": was_told} if was_told == bool(cameras) else {}
 
 
 def teleop(
