@@ -10,6 +10,7 @@ import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import argparse
 import sys
 import time
 from collections.abc import Callable
@@ -32,8 +33,12 @@ _STATE = mujoco.mjtState.mjSTATE_INTEGRATION
 
 def main() -> int:
     """Prints the figures; 1 when a bound is missed."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("tasks", nargs="*", metavar="TASK", help="by default all of them")
     kept = True
-    for env_id in sys.argv[1:] or task_ids():
+    for env_id in parser.parse_args().tasks or task_ids():
         print(env_id)
         ratios = [_compare(env_id, by) for by in ("random", "expert")]
         image_ms = _worst_image_ms(env_id)

@@ -8,7 +8,7 @@ are of one call each, in a warm file cache.
 
 from __future__ import annotations
 
-import sys
+import argparse
 import tempfile
 import time
 from collections.abc import Callable
@@ -37,7 +37,11 @@ SCHEMA = Schema.from_spaces(SPACES, gym.spaces.Box(-1, 1, (7,), np.float32), {})
 
 def main() -> None:
     """Prints one line per operation, before and after compaction."""
-    shards = int(sys.argv[1]) if len(sys.argv) > 1 else 20_000
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("shards", nargs="?", type=int, default=20_000)
+    shards = parser.parse_args().shards
     with tempfile.TemporaryDirectory() as scratch:
         dataset = Path(scratch) / "many"
         _fill(dataset, shards)
