@@ -30,7 +30,15 @@ class DamagedDatasetError(SerldsError):
 
 
 class StoreLockedError(SerldsError):
-    """Another process is writing the dataset."""
+    """Another process is writing the dataset.
+
+    Attributes:
+      holder: that process, its host and since when.
+    """
+
+    def __init__(self, message: str, holder: str = "") -> None:
+        super().__init__(message)
+        self.holder = holder
 
 
 class StoreWriteError(SerldsError):

@@ -50,7 +50,8 @@ def _acquire(path: Path) -> int:
             os.close(descriptor)
             raise StoreLockedError(
                 f"{path.parent}: another process is writing this dataset: {held_by}; wait until "
-                f"it has ended, or use another dataset"
+                f"it has ended, or use another dataset",
+                held_by,
             ) from error
         if _is_still(path, descriptor):
             return descriptor

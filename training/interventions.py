@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .replay_items import ItemLayout, Rows, opening_step
+from .replay_items import ItemLayout, Rows, opening_step, rows_at
 
 _PLACE = slice(-3, -1)
 """Columns of source and episode."""
@@ -33,7 +33,7 @@ class Interventions:
             return [Rows(rows.packed[driven])] if driven.any() else []
         parts = []
         for index in range(len(driven)):
-            row = _part(rows, index)
+            row = rows_at(rows, slice(index, index + 1))
             source = float(row.packed[0, -3])
             before = self._last.get(source)
             self._last[source] = row
@@ -54,8 +54,3 @@ def _opening(before: Rows, row: Rows) -> list[Rows]:
     packed = before.packed.copy()
     packed[0, -1] = opening_step(step)
     return [Rows(packed, before.frames)]
-
-
-def _part(rows: Rows, index: int) -> Rows:
-    which = slice(index, index + 1)
-    return Rows(rows.packed[which], {name: part[which] for name, part in rows.frames.items()})

@@ -56,7 +56,7 @@ class EncoderConfig:
     """Digest of that file; filled in when a run is made."""
     trunk_precision: Precision = "auto"
     """Of the convolutions in the trunk of frozen_resnet10 while learning. bfloat16: features within
-    1 %, in a third of the time on CPUs with AMX. auto: bfloat16 on those, else float32; what it
+    1 %, in half of the time on CPUs with AMX. auto: bfloat16 on those, else float32; what it
     became is filled in when a run is made."""
 
     def __post_init__(self) -> None:

@@ -82,6 +82,11 @@ def concatenated(parts: Sequence[Rows]) -> Rows:
     return Rows(packed, {c: np.concatenate([rows.frames[c] for rows in parts]) for c in cameras})
 
 
+def rows_at(rows: Rows, which: slice) -> Rows:
+    """Some of the rows."""
+    return Rows(rows.packed[which], {c: frames[which] for c, frames in rows.frames.items()})
+
+
 @dataclass(frozen=True)
 class Camera:
     """A camera that the agent sees; JSON values."""

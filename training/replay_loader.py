@@ -28,6 +28,7 @@ from .replay_items import (
     concatenated,
     episode_rows,
     online_source,
+    rows_at,
     transitions_in,
 )
 from .replay_tables import DEMOS, ONLINE, demo_rows
@@ -134,7 +135,7 @@ def write_table(
             writer = TransitionWriter(client, table, stop)
             size = 1
         for first in range(0, len(rows.packed), size):
-            writer.write(_part(rows, slice(first, first + size)))
+            writer.write(rows_at(rows, slice(first, first + size)))
     writer.flush()
     writer.close()
 
@@ -193,7 +194,7 @@ def _rows_of(cut: Cut, fields: tuple[str, ...], layout: ItemLayout) -> Rows:
     (_, source, ordinal, episode), begin, end = cut
     rows = episode_rows(episode, fields, layout, source, ordinal, decoded_frames)
     # From pixels row `begin` brings the frames of the observation of the transition after it.
-    return _part(rows, slice(begin, end + 1 if layout.cameras else end))
+    return rows_at(rows, slice(begin, end + 1 if layout.cameras else end))
 
 
 def _with_newest(demos: Iterable[Rows], others: Iterable[Rows], capacity: int) -> Iterator[Rows]:
@@ -248,11 +249,7 @@ def _blocks(episodes: Iterable[Rows], size: int) -> Iterator[Rows]:
             joined = concatenated(held)
             whole = count - count % size
             for first in range(0, whole, size):
-                yield _part(joined, slice(first, first + size))
-            held, count = [_part(joined, slice(whole, None))], count - whole
+                yield rows_at(joined, slice(first, first + size))
+            held, count = [rows_at(joined, slice(whole, None))], count - whole
     if count:
         yield concatenated(held)
-
-
-def _part(rows: Rows, which: slice) -> Rows:
-    return Rows(rows.packed[which], {name: frames[which] for name, frames in rows.frames.items()})

@@ -224,10 +224,7 @@ class RunDirectory:
         Raises:
             UsageError: Another process is training this run.
         """
-        try:
-            return StoreLock(self.path)
-        except StoreLockedError as error:
-            raise UsageError(f"{self.path}: this run is being trained already ({error})") from error
+        return self._locked(self.path, "is being trained already")
 
     def learner_lock(self) -> StoreLock:
         """Takes the lock of the run's learner.
@@ -236,10 +233,7 @@ class RunDirectory:
             UsageError: Another learner is at work in this run.
         """
         self.checkpoints.mkdir(exist_ok=True)
-        try:
-            return StoreLock(self.checkpoints)
-        except StoreLockedError as error:
-            raise UsageError(f"{self.path}: this run has a learner already ({error})") from error
+        return self._locked(self.checkpoints, "has a learner already")
 
     def write_record(self, record: RunRecord) -> None:
         """Writes `config.json` durably."""
@@ -270,6 +264,15 @@ class RunDirectory:
     def read_session(self) -> Session:
         """Reads `session.json`; raises as `read_record`."""
         return from_dict(Session, _read_json(self.path / SESSION_FILE), SESSION_FILE)
+
+    def _locked(self, place: Path, how_it_is: str) -> StoreLock:
+        try:
+            return StoreLock(place)
+        except StoreLockedError as error:
+            raise UsageError(
+                f"{self.path}: this run {how_it_is}, by {error.holder}; end that process, or wait "
+                f"until it has ended"
+            ) from error
 
 
 def actor_name(actor: int) -> str:
