@@ -110,9 +110,9 @@ def compare(name: str, place: Path, episodes: int, repeats: int) -> bool:
     server = ChildProcess("server", "serlds.training.replay_server", arguments, log, {})
     try:
         client = reverb.Client(wait_for_address(directory, StopRequest()))
-        session = directory.read_session()
-        stream = TransitionStream(client, ONLINE)
-        streamer = TransitionStreamer(stream, session.replay.layout, acting.read)
+        layout = directory.read_session().replay.layout
+        stream = TransitionStream(client, ONLINE, layout)
+        streamer = TransitionStreamer(stream, layout, acting.read)
         with contextlib.closing(make_env(ENV_ID, **env_args)) as env:
             alone = GymAsDmEnv(env)
             with (

@@ -35,7 +35,7 @@ from serlds.training.batch_log import BatchLog
 from serlds.training.config import EncoderConfig, ReplayConfig
 from serlds.training.learner_replay import LearnerReplay
 from serlds.training.presets import preset
-from serlds.training.replay_items import Camera, ItemLayout, Origin, Rows
+from serlds.training.replay_items import Camera, ItemLayout, LooseRow, Origin, Rows
 from serlds.training.replay_loader import write_table
 from serlds.training.replay_server import HOST, choose_port, start_server
 from serlds.training.replay_tables import DEMOS, ONLINE, ROWS, ReplayPlan
@@ -96,6 +96,21 @@ def row(rows: Rows, number: int) -> Rows:
     return Rows(rows.packed[place], {name: f[place] for name, f in rows.frames.items()})
 
 
+def loose_row(layout: ItemLayout, row: Rows) -> LooseRow:
+    """The same as an actor sends it."""
+    transition, origin = layout.unpack(row.packed[0]), layout.origin(row.packed[0])
+    return LooseRow(
+        transition.observation.state,
+        transition.action,
+        transition.reward,
+        transition.discount,
+        transition.next_observation.state,
+        False,
+        *origin,
+        {name: frames[0] for name, frames in row.frames.items()},
+    )
+
+
 def act(address: str, layout: ItemLayout, rows_per_s: Any, uniform_port: Any) -> None:
     """In a process of its own: sends rows at a rate, and serves a table with a uniform selector."""
     import reverb
@@ -117,11 +132,11 @@ def act(address: str, layout: ItemLayout, rows_per_s: Any, uniform_port: Any) ->
         uniform_port.value = server.port
     else:
         uniform_port.value = NO_TABLE
-    stream, sent = TransitionStream(reverb.Client(address), ONLINE), 0
+    stream, sent = TransitionStream(reverb.Client(address), ONLINE, layout), 0
     while True:
         time.sleep(0.005 if rows_per_s.value == 0 else 1.0 / rows_per_s.value)
         if rows_per_s.value:
-            stream.write(row(rows, sent))
+            stream.write(loose_row(layout, row(rows, sent)))
             sent += 1
 
 

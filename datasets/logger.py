@@ -28,6 +28,9 @@ from .store import EpisodeStore
 
 _log = logging.getLogger(__name__)
 
+# Fields that nobody need give where the schema has them.
+_OPTIONAL = (keys.LANGUAGE_INSTRUCTION, keys.TIMESTAMP_S, keys.INTERVENED, keys.ACTION_REQUESTED)
+
 StepFields = Callable[[dm_env.TimeStep, Any, dm_env.Environment], Mapping[str, Any]]
 EpisodeMetadata = Callable[[dm_env.TimeStep, dm_env.Environment], Mapping[str, Any]]
 
@@ -65,7 +68,7 @@ class EpisodeWriter(backend_writer.BackendWriter):
         self.episodes_recorded = 0
         self.episodes_dropped = 0
         self._store = store
-        self._paths = frozenset(field.path for field in store.schema.steps)
+        self._optional = [f.path for f in store.schema.steps if f.path in _OPTIONAL]
         self._utc_now = utc_now
         self._monotonic_s = monotonic_s
         self._columns: StepColumns | None = None
@@ -120,25 +123,25 @@ class EpisodeWriter(backend_writer.BackendWriter):
 
     def _add(self, columns: StepColumns, data: envlogger.StepData) -> None:
         timestep = data.timestep
-        custom = dict(data.custom_data or {})
-        about_action = {path: custom.pop(path) for path in [*custom] if keys.is_of_action(path)}
-        if not timestep.first():
-            outcome = {
-                keys.ACTION: data.action,
-                keys.REWARD: timestep.reward,
-                keys.DISCOUNT: timestep.discount,
-            }
-            defaults = {keys.INTERVENED: False, keys.ACTION_REQUESTED: data.action}
-            columns.add_action({**self._in_schema(defaults), **outcome, **about_action})
-        observation = flatten(timestep.observation, keys.OBSERVATION)
-        elapsed_s = self._monotonic_s() - self._started_s
-        defaults = {keys.LANGUAGE_INSTRUCTION: "", keys.TIMESTAMP_S: elapsed_s}
-        columns.add_observation({**self._in_schema(defaults), **observation, **custom})
+        unsaid = {
+            keys.LANGUAGE_INSTRUCTION: "",
+            keys.TIMESTAMP_S: self._monotonic_s() - self._started_s,
+            keys.INTERVENED: False,
+            keys.ACTION_REQUESTED: data.action,
+        }
+        values = {
+            **{path: unsaid[path] for path in self._optional},
+            **flatten(timestep.observation, keys.OBSERVATION),
+            keys.ACTION: data.action,
+            keys.REWARD: timestep.reward,
+            keys.DISCOUNT: timestep.discount,
+            **(data.custom_data or {}),
+        }
+        if timestep.first():
+            values = {path: v for path, v in values.items() if not keys.is_of_action(path)}
+        columns.add(values)
         if timestep.last():
             columns.complete()
-
-    def _in_schema(self, values: dict[str, Any]) -> dict[str, Any]:
-        return {path: value for path, value in values.items() if path in self._paths}
 
     def _finish(self, columns: StepColumns, reason: str) -> None:
         if columns.is_complete:

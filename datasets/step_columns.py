@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,12 +17,10 @@ JPEG_QUALITY = 95
 # dm_env leaves the type of these open (a Python float is common), so they are converted.
 _CONVERTED = frozenset({keys.REWARD, keys.DISCOUNT, keys.TIMESTAMP_S})
 _FLAGS = (keys.IS_FIRST, keys.IS_LAST, keys.IS_TERMINAL)
-_ARRAYS = (np.ndarray, np.generic)
-_FIRST_STEPS = 64
 
 
 class StepColumns:
-    """Takes observations and actions in turn: o0, a0, o1, ..., a(N-1), oN, then `complete`.
+    """Takes the time steps of an episode in turn, then `complete`.
 
     Images are encoded as they come, so that the end of an episode has little left to do. Arrays are
     copied: an environment may reuse its buffers.
@@ -34,6 +33,7 @@ class StepColumns:
         of_action = [field for field in given if keys.is_of_action(field.path)]
         self._of_action = _Columns(of_action)
         self._of_observation = _Columns([field for field in given if field not in of_action])
+        self._fields = {**self._of_observation.fields, **self._of_action.fields}
         self._num_observations = 0
         self.is_complete = False
 
@@ -41,27 +41,28 @@ class StepColumns:
         """Number of observations so far."""
         return self._num_observations
 
-    def add_observation(self, values: Mapping[str, Any]) -> None:
-        """Takes the observation's fields: everything but action fields and flags, by path.
+    def add(self, values: Mapping[str, Any]) -> None:
+        """Takes a time step's fields by path: everything but the flags.
+
+        That is the observation's fields and, but for the first time step, those of the action that
+        led to it: the action, its reward, discount and labels.
 
         Raises:
           SchemaError: a field is missing, unknown, or of another dtype, shape or type.
         """
+        has_action = self._num_observations > 0
+        wanted = self._fields if has_action else self._of_observation.fields
+        if values.keys() != wanted.keys():
+            raise _other_fields(values, wanted)
+        if has_action:
+            self._of_action.append(values)
         self._of_observation.append(values)
         self._num_observations += 1
-
-    def add_action(self, values: Mapping[str, Any]) -> None:
-        """Takes the action from the last observation, with its reward, discount and labels.
-
-        Raises:
-          SchemaError: as `add_observation`.
-        """
-        self._of_action.append(values)
 
     def complete(self) -> None:
         """Marks the last observation as the end; its action, reward and discount become zeros."""
         fields = self._of_action.fields
-        self.add_action({path: np.zeros(f.shape, f.dtype) for path, f in fields.items()})
+        self._of_action.append({path: np.zeros(f.shape, f.dtype) for path, f in fields.items()})
         self.is_complete = True
 
     def columns(self) -> dict[str, Column]:
@@ -80,83 +81,116 @@ def flatten(observation: Any, path: str) -> dict[str, Any]:
     if not isinstance(observation, Mapping):
         return {path: observation}
     leaves: dict[str, Any] = {}
+    below = _below(path)
     for name, child in observation.items():
         if isinstance(child, np.ndarray):  # as nearly all are
-            leaves[f"{path}/{name}"] = child
+            leaves[below[name]] = child
         else:
-            leaves |= flatten(child, f"{path}/{name}")
+            leaves |= flatten(child, below[name])
     return leaves
 
 
+class _Below(dict[str, str]):
+    """The paths below a path, by name: the same strings each time, whose hashes are known."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+
+    def __missing__(self, name: str) -> str:
+        self[name] = below = f"{self._path}/{name}"
+        return below
+
+
+_below = functools.cache(_Below)
+
+
 class _Columns:
-    """The columns of some fields, which grow together; numbers in arrays that double when full."""
+    """The columns of some fields, which grow together.
+
+    What is kept of a value: of an array its bytes, which is the quickest copy of a small one; else
+    what `_item` makes of it.
+    """
 
     def __init__(self, fields: Sequence[Field]) -> None:
         self.fields = {field.path: field for field in fields}
-        self._numbers = {
-            path: np.empty((_FIRST_STEPS, *field.shape), field.dtype)
-            for path, field in self.fields.items()
-            if not (field.is_image or field.dtype == STRING)
-        }
-        self._items: dict[str, list[Any]] = {
-            path: [] for path in self.fields if path not in self._numbers
-        }
-        self._room = _FIRST_STEPS
-        self._length = 0
-        self._plan = self._planned()
+        self._arrays = [
+            (field.path, np.dtype(field.dtype), field.shape) for field in fields if _is_array(field)
+        ]
+        self._others = [
+            (field, _kept_as_they_are(field)) for field in fields if not _is_array(field)
+        ]
+        self._steps: list[list[Any]] = []
 
     def append(self, values: Mapping[str, Any]) -> None:
-        if values.keys() != self.fields.keys():
-            if missing := [path for path in self.fields if values.get(path) is None]:
-                raise SchemaError(f"missing: {', '.join(missing)}")
-            unknown = sorted(values.keys() - self.fields.keys())
-            raise SchemaError(f"not in the schema: {', '.join(unknown)}")
-        if self._length == self._room:
-            self._grow()
-        length = self._length
-        for path, column, dtype, shape, converts in self._plan:  # a dozen of these at every step
+        step: list[Any] = []
+        for path, dtype, shape in self._arrays:  # a dozen of these at every step
             value = values[path]
-            array = value if isinstance(value, _ARRAYS) else np.asarray(value)
-            found = array.dtype
-            fits = found == dtype or (converts and found.kind in "fiu")
-            if not fits or array.shape != shape:
+            array = value if isinstance(value, np.ndarray) else np.asarray(value)
+            if array.dtype != dtype or array.shape != shape:
                 raise _unfit(self.fields[path], value)
-            column[length] = array
-        for path, items in self._items.items():
-            items.append(_item(self.fields[path], values[path]))
-        self._length = length + 1
+            step.append(array.tobytes())
+        for field, types in self._others:
+            value = values[field.path]
+            step.append(value if type(value) in types else _item(field, value))
+        self._steps.append(step)
 
     def values(self) -> dict[str, Column]:
-        numbers = {path: column[: self._length] for path, column in self._numbers.items()}
-        return {**numbers, **self._items}
+        in_order = [path for path, *_ in self._arrays] + [field.path for field, _ in self._others]
+        columns = zip(in_order, zip(*self._steps, strict=True), strict=True)
+        return {path: _column(self.fields[path], kept) for path, kept in columns}
 
-    def _grow(self) -> None:
-        self._numbers = {
-            path: np.concatenate([column, np.empty_like(column)])
-            for path, column in self._numbers.items()
-        }
-        self._room *= 2
-        self._plan = self._planned()
 
-    def _planned(self) -> list[tuple[str, np.ndarray, np.dtype, tuple[int, ...], bool]]:
-        return [
-            (path, column, column.dtype, column.shape[1:], path in _CONVERTED)
-            for path, column in self._numbers.items()
-        ]
+def _is_array(field: Field) -> bool:
+    return _is_number(field) and field.shape != ()
+
+
+def _is_number(field: Field) -> bool:
+    return not (field.is_image or field.dtype == STRING)
+
+
+def _kept_as_they_are(field: Field) -> tuple[type, ...]:
+    """The types of values that need no look at them: they fit and cannot be changed."""
+    if field.shape:
+        return ()
+    if field.dtype == STRING:
+        return (str,)
+    if field.dtype == "bool":
+        return (bool, np.bool_)
+    own = np.dtype(field.dtype).type
+    return (own, float) if field.path in _CONVERTED else (own,)
+
+
+def _column(field: Field, kept: Sequence[Any]) -> Column:
+    if _is_array(field):
+        shape = (len(kept), *field.shape)
+        return np.ndarray(shape, field.dtype, buffer=bytearray().join(kept))
+    return np.array(kept, field.dtype) if _is_number(field) else list(kept)
 
 
 def _item(field: Field, value: Any) -> Any:
-    """A value of a field of text or of encoded images, as it is kept."""
+    """A value of a field of text, of encoded images or of single numbers, as it is kept."""
     if field.dtype == STRING and not field.shape:
         if not isinstance(value, str):
             raise _unfit(field, value)
         return value
     array = np.asarray(value)
-    fits = array.dtype.kind in "OU" if field.dtype == STRING else array.dtype == field.dtype
+    if field.dtype == STRING:
+        fits = array.dtype.kind in "OU"
+    else:
+        converts = field.path in _CONVERTED and array.dtype.kind in "fiu"
+        fits = array.dtype == field.dtype or converts
     if not fits or array.shape != field.shape:
         raise _unfit(field, value)
-    encoding = field.encoding
-    return encode_image(array, encoding, JPEG_QUALITY) if encoding else array.copy()
+    if field.encoding:
+        return encode_image(array, field.encoding, JPEG_QUALITY)
+    return array.copy() if field.shape else array[()]
+
+
+def _other_fields(values: Mapping[str, Any], wanted: Mapping[str, Field]) -> SchemaError:
+    if missing := [path for path in wanted if values.get(path) is None]:
+        return SchemaError(f"missing: {', '.join(missing)}")
+    unknown = sorted(values.keys() - wanted.keys())
+    return SchemaError(f"not in the schema: {', '.join(unknown)}")
 
 
 def _unfit(field: Field, value: Any) -> SchemaError:

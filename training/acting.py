@@ -14,7 +14,7 @@ from ..datasets.errors import UsageError
 from .config import ScheduleConfig
 from .pacing import StepCount
 from .policy import PackedPolicies, PackedPolicy, PoliciesSpec, PolicySpec, unpack_policy
-from .replay_items import ONLINE_SOURCE, ItemLayout, Rows
+from .replay_items import ONLINE_SOURCE, ItemLayout, LooseRow
 from .replay_writer import TransitionStream
 from .run_policy import ObservationReader
 from .stopping import StopRequest
@@ -219,19 +219,21 @@ class TransitionStreamer:
         if action is None:
             self._step = 0
             if self._layout.cameras:
-                self._send(self._layout.opening(seen.state, self._source, self._episode), seen)
+                place = self._source, self._episode
+                self._stream.write(self._layout.loose_opening(seen.state, *place, seen.images))
         else:
-            row = self._layout.row(
+            row = LooseRow(
                 self._state,
-                action,
-                (timestep.reward, timestep.discount),
+                np.array(action),  # its owner may use the buffer again
+                timestep.reward,
+                timestep.discount,
                 seen.state,
-                (self._has_intervened(), self._source, self._episode, self._step),
+                self._has_intervened(),
+                self._source,
+                self._episode,
+                self._step,
+                seen.images,
             )
-            self._send(row, seen)
+            self._stream.write(row)
             self._step += 1
         self._state = seen.state
-
-    def _send(self, packed: np.ndarray, seen: Observation) -> None:
-        frames = {name: image[None] for name, image in seen.images.items()}
-        self._stream.write(Rows(packed, frames))

@@ -166,7 +166,9 @@ class Actor:
         self._read = ReadOnce(ObservationReader(record.task))
         self._subscriber = WeightsSubscriber(client)
         # An episode may last longer than the run: the learner then is done before it ends.
-        self._stream = TransitionStream(client, ONLINE, stop, is_over=self._subscriber.is_final)
+        layout = session.replay.layout
+        is_over = self._subscriber.is_final
+        self._stream = TransitionStream(client, ONLINE, layout, stop, is_over=is_over)
         self._policy = ExploringPolicy(
             record.policy_spec,
             record.run.schedule,
@@ -182,7 +184,7 @@ class Actor:
         self._pacer = pacer
         self._streamer = TransitionStreamer(
             self._stream,
-            session.replay.layout,
+            layout,
             self._read,
             online_source(actor_id),
             lambda: self.policy.has_intervened,

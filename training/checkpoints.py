@@ -122,7 +122,7 @@ def read_counters(checkpoint: Path) -> LearnerCounters:
     try:
         values = json.loads(path.read_bytes())["counters"]
     except (OSError, ValueError, KeyError) as error:
-        raise DamagedDatasetError(f"{path}: cannot be read: {error}") from error
+        raise _damaged(checkpoint, f"{path}: cannot be read", error) from error
     return from_dict(LearnerCounters, values, str(path))
 
 
@@ -136,7 +136,7 @@ def read_policy(checkpoint: Path) -> np.ndarray:
     try:
         return np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
-        raise DamagedDatasetError(f"{path}: cannot be read: {error}") from error
+        raise _damaged(checkpoint, f"{path}: cannot be read", error) from error
 
 
 def restore_agent(checkpoint: Path, fresh: AgentT) -> AgentT:
@@ -155,7 +155,13 @@ def restore_agent(checkpoint: Path, fresh: AgentT) -> AgentT:
         with ocp.StandardCheckpointer() as checkpointer:
             return checkpointer.restore(checkpoint.absolute() / AGENT, fresh)
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DamagedDatasetError(f"{checkpoint}: the agent cannot be restored: {error}") from error
+        raise _damaged(checkpoint, f"{checkpoint}: the agent cannot be restored", error) from error
+
+
+def _damaged(checkpoint: Path, what: str, error: Exception) -> DamagedDatasetError:
+    return DamagedDatasetError(
+        f"{what}: {error}; move {checkpoint} away to go on from the checkpoint before it"
+    )
 
 
 def _write(

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -73,6 +74,25 @@ class Rows(NamedTuple):
     """(N, W) float32."""
     frames: Mapping[str, np.ndarray] = {}
     """By camera, (N, H, W, 3) uint8 RGB of each row's next observation."""
+
+
+class LooseRow(NamedTuple):
+    """A row of one time step that is not packed yet: its parts as they came."""
+
+    state: np.ndarray
+    """(S,)"""
+    action: np.ndarray
+    """(K * A,)"""
+    reward: float
+    discount: float
+    next_state: np.ndarray
+    """(S,)"""
+    intervened: bool
+    source: int
+    episode: int
+    step: int
+    frames: Mapping[str, np.ndarray] = {}
+    """By camera, (H, W, 3) uint8 RGB of the next observation."""
 
 
 def concatenated(parts: Sequence[Rows]) -> Rows:
@@ -153,37 +173,41 @@ class ItemLayout:
         )
         return np.concatenate(columns, axis=1, dtype=np.float32)
 
-    def row(
+    def pack_loose(self, rows: Sequence[LooseRow]) -> np.ndarray:
+        """Packs N rows without their frames: (N, W) float32."""
+        states, actions, rewards, discounts, next_states, intervened, *origin, _ = zip(
+            *rows, strict=True
+        )
+        transition = Transition(
+            observation=Observation(np.array(states)),
+            action=np.array(actions),
+            reward=np.array(rewards),
+            discount=np.array(discounts),
+            next_observation=Observation(np.array(next_states)),
+        )
+        return self.pack(transition, Origin(*map(np.array, origin)), np.array(intervened))
+
+    def joined(self, rows: Sequence[LooseRow]) -> Rows:
+        """N rows and their frames, packed."""
+        frames = {c.name: np.stack([row.frames[c.name] for row in rows]) for c in self.cameras}
+        return Rows(self.pack_loose(rows), frames)
+
+    def loose_opening(
         self,
         state: np.ndarray,
-        action: np.ndarray,
-        outcome: tuple[float, float],
-        next_state: np.ndarray,
-        labels: tuple[float, int, int, int],
-    ) -> np.ndarray:
-        """One transition as `pack` makes it, (1, W) float32, in a fraction of the time.
-
-        Args:
-            state, action, next_state: (S,), (chunk * A,), (S,).
-            outcome: Reward and discount.
-            labels: Whether a person drove; source, episode, step.
-        """
-        row = np.empty((1, self.width), np.float32)
-        s, a = self.observation_dim, self.chunk * self.action_dim
-        row[0, :s] = state
-        row[0, s : s + a] = action
-        row[0, s + a : s + a + 2] = outcome
-        row[0, s + a + 2 : -_LABELS] = next_state
-        row[0, -_LABELS:] = labels
-        return row
+        source: int,
+        episode: int,
+        frames: Mapping[str, np.ndarray] = MappingProxyType({}),
+    ) -> LooseRow:
+        """The row that opens an episode whose first observation is `state` (S,) and `frames`."""
+        nothing = np.zeros(self.observation_dim, np.float32)
+        no_action = np.zeros(self.chunk * self.action_dim, np.float32)
+        place = source, episode, opening_step(0)
+        return LooseRow(nothing, no_action, 0.0, 0.0, state, False, *place, frames)
 
     def opening(self, state: np.ndarray, source: int, episode: int) -> np.ndarray:
-        """The row (1, W) that opens an episode whose first state is `state` (S,)."""
-        row = np.zeros((1, self.width), np.float32)
-        end = self.width - _LABELS
-        row[0, end - self.observation_dim : end] = state
-        row[0, -PROVENANCE:] = source, episode, opening_step(0)
-        return row
+        """The same, packed without frames: (1, W) float32."""
+        return self.pack_loose([self.loose_opening(state, source, episode)])
 
     def unpack(self, rows: np.ndarray) -> Transition:
         """The transitions in packed rows (..., W), without images, as views."""

@@ -32,7 +32,7 @@ from .replay_items import (
     transitions_in,
 )
 from .replay_tables import DEMOS, ONLINE, demo_rows
-from .replay_writer import TransitionWriter
+from .replay_writer import TransitionWriter, rows_per_item
 from .stopping import StopRequest
 
 if TYPE_CHECKING:
@@ -45,8 +45,6 @@ Placed = tuple[str, int, int, Episode]
 Cut = tuple[Placed, int, int]
 """An episode, and the transitions of it that are meant: the first, and the one after the last."""
 ROWS_PER_ITEM = 256
-ITEM_BYTES = 1_000_000
-"""Rows with frames are packed into items of about this size, at most ROWS_PER_ITEM."""
 
 
 def fill_tables(
@@ -125,7 +123,7 @@ def write_table(
     stop: StopRequest | None = None,
 ) -> None:
     """Writes all rows in order; returns when the server has them all, raises as `fill_tables`."""
-    block = min(max(ITEM_BYTES // layout.row_bytes, 1), ROWS_PER_ITEM)
+    block = rows_per_item(layout, ROWS_PER_ITEM)
     # A writer's items all have one shape: many rows at a time, then the rest one by one.
     writer, size = TransitionWriter(client, table, stop), block
     for rows in _blocks(episodes, block):

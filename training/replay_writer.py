@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from .replay_client import flood_notice, flush
-from .replay_items import Rows, concatenated
+from .replay_items import ItemLayout, LooseRow, Rows
 from .replay_tables import ROWS, frames_column
 from .stopping import StopRequest
 
@@ -17,8 +17,15 @@ if TYPE_CHECKING:
     import reverb
 
 SEND_INTERVAL_S = 0.05
-_BLOCKS = (32, 4, 1)
+ITEM_BYTES = 1_000_000
+"""Rows with frames are packed into items of about this size."""
+_SIZES = (64, 16, 4, 1)
 _FLUSH_INTERVAL = 16  # more items under way make Reverb warn
+
+
+def rows_per_item(layout: ItemLayout, most: int) -> int:
+    """How many rows to pack into an item, at most so many."""
+    return min(max(ITEM_BYTES // layout.row_bytes, 1), most)
 
 
 class TransitionWriter:
@@ -89,14 +96,16 @@ class TransitionWriter:
 class TransitionStream:
     """Sends rows to one table from a thread, so that acting never waits for the server.
 
-    Rows that come within one interval are sent together, in items of 32, 4 or 1: at both ends
-    Reverb's price is per message and per item.
+    Rows that come within one interval are sent together, in items of 64, 16, 4 or 1, or fewer where
+    images make them large: at both ends Reverb's price is per message and per item. Where rows come
+    faster than one of the largest items in an interval, those that fill none wait for the next.
     """
 
     def __init__(
         self,
         client: reverb.Client,
         table: str,
+        layout: ItemLayout,
         stop: StopRequest | None = None,
         interval_s: float = SEND_INTERVAL_S,
         is_over: Callable[[], bool] = bool,
@@ -106,21 +115,25 @@ class TransitionStream:
         Args:
             client: Connected to the replay server.
             table: Name of the table.
+            layout: Of the rows.
             stop: Ends waiting for a server that does not answer.
             interval_s: Time between two messages.
             is_over: Whether nobody takes rows any more, as when the learner is done: what comes
                 then is left out.
         """
-        self._writers = {rows: TransitionWriter(client, table, stop, is_over) for rows in _BLOCKS}
+        most = rows_per_item(layout, _SIZES[0])
+        sizes = sorted({min(size, most) for size in _SIZES}, reverse=True)
+        self._writers = {size: TransitionWriter(client, table, stop, is_over) for size in sizes}
+        self._layout = layout
         self._interval_s = interval_s
         self._is_over = is_over
-        self._queue: queue.SimpleQueue[Rows] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[LooseRow] = queue.SimpleQueue()
         self._closing = threading.Event()
         self._error: Exception | None = None
         self._thread = threading.Thread(target=self._run, name=f"send-{table}", daemon=True)
         self._thread.start()
 
-    def write(self, row: Rows) -> None:
+    def write(self, row: LooseRow) -> None:
         """Sends a row, soon.
 
         Raises:
@@ -140,19 +153,23 @@ class TransitionStream:
 
     def _run(self) -> None:
         try:
+            waiting: list[LooseRow] = []
             is_last = False
             while not is_last:
                 is_last = self._closing.wait(self._interval_s)
-                self._send()
+                waiting += [self._queue.get() for _ in range(self._queue.qsize())]
+                waiting = [] if self._is_over() else self._send(waiting, is_last)
         except Exception as error:  # for the thread that writes: it must not go on unheard
             self._error = error
 
-    def _send(self) -> None:
-        waiting = [self._queue.get() for _ in range(self._queue.qsize())]
-        if self._is_over():
-            return
-        for size, writer in self._writers.items():
+    def _send(self, waiting: list[LooseRow], is_last: bool) -> list[LooseRow]:
+        """Sends rows; returns those that are for the next message."""
+        sizes = [*self._writers]
+        if len(waiting) >= sizes[0] and not is_last:
+            sizes = sizes[:1]
+        for size in sizes:
             while len(waiting) >= size:
-                writer.write(concatenated(waiting[:size]))
-                del waiting[:size]
-            writer.flush()  # what the next one writes comes later
+                self._writers[size].write(self._layout.joined(waiting[:size]))
+                waiting = waiting[size:]
+            self._writers[size].flush()  # what the next one writes comes later
+        return waiting

@@ -6,6 +6,7 @@ import contextlib
 import importlib.metadata
 import itertools
 import subprocess
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -62,6 +63,7 @@ def prepare(config: RunConfig, allow_unvalidated: bool = False) -> RunRecord:
     datasets = open_demos(config.demos)
     task = describe_task(config, datasets)
     check_arms(config, task)
+    warn_of_other_tasks(config, datasets)
     config = with_openings(config, task)
     if not allow_unvalidated:
         for dataset in datasets:
@@ -138,13 +140,30 @@ def open_demos(paths: Sequence[str]) -> list[Dataset]:
     """Opens the datasets of demonstrations.
 
     Raises:
-        UsageError: One is missing, is not RLDS, or has no episodes.
+        UsageError: One is missing, is not RLDS, has no episodes, or is named twice.
     """
     datasets = [open_dataset(path) for path in paths]
+    named: set[Path] = set()
     for dataset in datasets:
         if dataset.num_episodes == 0:
             raise UsageError(f"{dataset.directory}: has no episodes to learn from; record some")
+        if (place := dataset.directory.resolve()) in named:
+            raise UsageError(f"{dataset.directory}: named twice; name each dataset of --demos once")
+        named.add(place)
     return datasets
+
+
+def warn_of_other_tasks(config: RunConfig, datasets: Sequence[Dataset]) -> None:
+    """Tells of demonstrations that were recorded elsewhere: they may show something else."""
+    for dataset in datasets:
+        recorded = dataset.provenance.env_id if dataset.provenance else ""
+        if recorded not in ("", config.env_id):
+            print(
+                f"warning: {dataset.directory} was recorded in {recorded}, and this run is of "
+                f"{config.env_id}: do they show the same task?",
+                file=sys.stderr,
+                flush=True,
+            )
 
 
 def check_validated(dataset: Dataset) -> None:

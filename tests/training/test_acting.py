@@ -185,7 +185,7 @@ def test_first_actions_are_random_and_later_ones_the_policys(acting, served_run,
 def test_every_transition_is_streamed_with_its_place_in_the_log(served_run, client):
     record = served_run[1]
     layout = ItemLayout(record.task.observation_dim, record.task.action_dim)
-    stream = TransitionStream(client, ONLINE)
+    stream = TransitionStream(client, ONLINE, layout)
     streamer = TransitionStreamer(stream, layout, ObservationReader(record.task))
     actions = [np.full(layout.action_dim, i / 10, np.float32) for i in range(6)]
     for episode in (3, 4):

@@ -91,7 +91,7 @@ def check_frames(batch):
 
 def act(client, episodes, length, driven_steps=(), actor=0):
     """An actor as it is in a run; a person drives in some steps of each episode."""
-    stream = TransitionStream(client, ONLINE, interval_s=0.005)
+    stream = TransitionStream(client, ONLINE, LAYOUT, interval_s=0.005)
     step = 0
     streamer = TransitionStreamer(
         stream,

@@ -13,7 +13,7 @@ from serlds.datasets.reading import open_dataset
 from serlds.training.config import ScheduleConfig
 from serlds.training.learner_replay import LearnerReplay
 from serlds.training.replay_client import inserted, table_infos
-from serlds.training.replay_items import ItemLayout, Origin, Rows, pack_episode
+from serlds.training.replay_items import ItemLayout, LooseRow, Origin, Rows, pack_episode
 from serlds.training.replay_loader import ROWS_PER_ITEM, fill_tables, write_table
 from serlds.training.replay_receiver import TableReceiver
 from serlds.training.replay_tables import DEMOS, ONLINE, updates_paid_for
@@ -40,6 +40,13 @@ def rows_of_ids(layout, ids, episode=7):
     origin = Origin(np.full(len(ids), -1), np.full(len(ids), episode), ids)
     before, after = Observation(states), Observation(states + 1)
     return Rows(layout.pack(Transition(before, actions, ids, ids, after), origin))
+
+
+def loose_row_of_id(layout, number):
+    """The same of one, as an actor sends it."""
+    state = np.full(layout.observation_dim, number, np.float32)
+    action = np.full(layout.action_dim, number, np.float32)
+    return LooseRow(state, action, number, number, state + 1, False, -1, 7, number)
 
 
 def insert(client, layout, ids):
@@ -170,16 +177,19 @@ def test_every_item_is_taken_once_and_in_order_across_pauses(client, layout):
     assert table_infos(client)[ONLINE].current_size == 0
 
 
-def test_a_stream_sends_all_rows_in_order(client, layout):
-    stream = TransitionStream(client, ONLINE, interval_s=0.02)
+@pytest.mark.parametrize("count", [30, 64, 300])
+def test_a_stream_sends_all_rows_in_order(client, layout, count):
+    stream = TransitionStream(client, ONLINE, layout, interval_s=0.02)
     with closing(TableReceiver(client.server_address, ONLINE, layout)) as receiver:
-        for number in range(30):
-            stream.write(rows_of_ids(layout, [number]))
-        taken = take_until(receiver, 30)  # without having been flushed
-        stream.write(rows_of_ids(layout, [30]))
+        for number in range(count):
+            stream.write(loose_row_of_id(layout, number))
+        taken = take_until(receiver, count)  # without having been flushed
+        for number in range(count, count + 70):
+            stream.write(loose_row_of_id(layout, number))
         stream.close()
-        taken += take_until(receiver, 1)
-    assert packed(taken)[:, 0].tolist() == list(range(31))
+        taken += take_until(receiver, 70)
+    expected = rows_of_ids(layout, np.arange(count + 70)).packed
+    np.testing.assert_array_equal(packed(taken), expected)
 
 
 def test_inserting_waits_for_nobody(client, layout):

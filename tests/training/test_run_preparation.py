@@ -100,6 +100,24 @@ def test_an_empty_dataset_is_refused(tiny_rlpd, tmp_path):
         train(changed(tiny_rlpd, demos=(str(tmp_path / "empty"),)), tmp_path / "run")
 
 
+def test_a_dataset_named_twice_is_refused(tiny_rlpd, tmp_path):
+    (demos,) = tiny_rlpd.demos
+    dataset = open_dataset(demos).directory
+    (tmp_path / "again").symlink_to(dataset.parent)
+    again = str(tmp_path / "again" / dataset.name)
+    with pytest.raises(UsageError, match=r"again/1\.0\.0: named twice"):
+        train(changed(tiny_rlpd, demos=(demos, again)), tmp_path / "run")
+
+
+def test_demonstrations_from_elsewhere_are_told(tiny_rlpd, capsys):
+    prepare(tiny_rlpd)
+    assert "was recorded in" not in capsys.readouterr().err
+    blind = {"cameras": [], "object_state": False}
+    prepare(changed(tiny_rlpd, env_id="serlds/WidowXPegInsert-v0", env_args=blind))
+    told = capsys.readouterr().err
+    assert "recorded in serlds/WidowXPickCube-v0, and this run is of serlds/WidowXPeg" in told
+
+
 def test_an_existing_run_is_not_touched(tiny_rlpd, tmp_path):
     (tmp_path / "run").mkdir()
     with pytest.raises(UsageError, match=r"exists already.*--resume"):
