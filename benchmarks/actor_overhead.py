@@ -1,8 +1,9 @@
 """What logging to RLDS and sending to replay cost an actor.
 
 Environment and policy in one loop, from the state and from two cameras of 64 x 64, without and with
-the RLDS log and the stream to a replay server in another process. CPU time of the acting process,
-best of the repeats; the wall time is printed too. Exit code 1 when the bound is missed.
+the RLDS log and the stream to a replay server in another process. CPU time of the acting process
+and wall time, best of the repeats. Exit code 1 when either misses the bound. Run it on an otherwise
+idle machine.
 
     python benchmarks/actor_overhead.py
 """
@@ -132,12 +133,12 @@ def compare(name: str, place: Path, episodes: int, repeats: int) -> bool:
         stream.close()
     finally:
         server.stop(10.0)
-    ratio = plain[0] / logged[0]
+    of_cpu, of_wall = plain[0] / logged[0], plain[1] / logged[1]
     print(f"{name}: {plain[0] / episodes / 50 * 1e3:.2f} ms of CPU a step alone, "
           f"{logged[0] / episodes / 50 * 1e3:.2f} with log and replay")  # fmt: skip
-    print(f"{name}: with both, of the speed with neither: {ratio:.2f} (bound {BOUND}), "
-          f"in wall time {plain[1] / logged[1]:.2f}")  # fmt: skip
-    return ratio >= BOUND
+    print(f"{name}: with both, of the speed with neither: {of_cpu:.2f} of CPU time, {of_wall:.2f} "
+          f"of wall time (bound {BOUND})")  # fmt: skip
+    return min(of_cpu, of_wall) >= BOUND
 
 
 def main() -> int:

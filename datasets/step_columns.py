@@ -141,7 +141,8 @@ class _Columns:
 
 
 def _is_array(field: Field) -> bool:
-    return _is_number(field) and field.shape != ()
+    """Whether a field's values are arrays of its dtype, to be kept as they come."""
+    return _is_number(field) and field.shape != () and field.path not in _CONVERTED
 
 
 def _is_number(field: Field) -> bool:
@@ -156,8 +157,9 @@ def _kept_as_they_are(field: Field) -> tuple[type, ...]:
         return (str,)
     if field.dtype == "bool":
         return (bool, np.bool_)
-    own = np.dtype(field.dtype).type
-    return (own, float) if field.path in _CONVERTED else (own,)
+    own = np.dtype(field.dtype)
+    is_converted = field.path in _CONVERTED and own.kind == "f"
+    return (own.type, float) if is_converted else (own.type,)
 
 
 def _column(field: Field, kept: Sequence[Any]) -> Column:
@@ -178,6 +180,7 @@ def _item(field: Field, value: Any) -> Any:
         fits = array.dtype.kind in "OU"
     else:
         converts = field.path in _CONVERTED and array.dtype.kind in "fiu"
+        converts &= np.can_cast(array.dtype, field.dtype, "same_kind")
         fits = array.dtype == field.dtype or converts
     if not fits or array.shape != field.shape:
         raise _unfit(field, value)

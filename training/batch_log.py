@@ -6,6 +6,7 @@ the order in which things happened:
     ROWS of a table:  source, episode, first step, number of rows that follow each other
     DRAW of a batch:  updates before it, minibatches, rows of demonstrations, online rows
     LOGGED episodes:  actor, episodes that were in its log when the learner began
+    UNUSED batch:     the last DRAW was for an update that was not made any more
 
 A batch is drawn with a random generator that is made of the run's seed and the number of updates
 before it alone (`draw_batch`); so the rows that had arrived, in their order, decide it. Rows that
@@ -26,7 +27,7 @@ from .replay_items import Origin
 from .replay_tables import DEMOS, ONLINE
 
 RECORD = np.dtype([("kind", "<i4"), ("values", "<i4", (5,))])
-DEMO_ROWS, ONLINE_ROWS, DRAW, LOGGED = range(4)
+DEMO_ROWS, ONLINE_ROWS, DRAW, LOGGED, UNUSED = range(5)
 KINDS_OF_ROWS: Mapping[str, int] = {DEMOS: DEMO_ROWS, ONLINE: ONLINE_ROWS}
 
 
@@ -59,6 +60,10 @@ class BatchLog:
         """A batch is drawn now, for the update after so many."""
         self._write(DRAW, (updates, minibatches, rows.get(DEMOS, 0), rows.get(ONLINE, 0)))
 
+    def unused(self) -> None:
+        """The batch drawn last was for an update that is not made any more."""
+        self._write(UNUSED, ())
+
     def sync(self) -> None:
         """Makes durable what was written."""
         self._file.flush()
@@ -81,6 +86,12 @@ def list_batch_logs(directory: Path) -> list[Path]:
     return sorted(directory.glob("[0-9]*.bin"))
 
 
+def draws_in(records: np.ndarray) -> np.ndarray:
+    """Positions of the draws that updates were made of, in the records of a log."""
+    positions = np.flatnonzero(records["kind"] == DRAW)
+    return positions[:-1] if (records["kind"] == UNUSED).any() else positions
+
+
 def read_batch_log(path: Path) -> np.ndarray:
     """The whole records of a log, (N,) RECORD; what a kill left of the last one is not read.
 
@@ -89,7 +100,7 @@ def read_batch_log(path: Path) -> np.ndarray:
     """
     content = path.read_bytes()
     records = np.frombuffer(content[: len(content) // RECORD.itemsize * RECORD.itemsize], RECORD)
-    unknown = np.flatnonzero((records["kind"] < DEMO_ROWS) | (records["kind"] > LOGGED))
+    unknown = np.flatnonzero((records["kind"] < DEMO_ROWS) | (records["kind"] > UNUSED))
     if len(unknown):
         number = int(unknown[0])
         raise DamagedDatasetError(

@@ -70,7 +70,7 @@ def save_checkpoint(
         SerldsError: The operating system refused to write; earlier checkpoints are intact.
     """
     final = directory / f"{counters.updates:0{_DIGITS}d}"
-    if final.is_dir():
+    if (final / CHECKPOINT).is_file():
         return final  # nothing was learned since
     partial = directory / f".{final.name}.partial"
     for unfinished in directory.glob(".*.partial"):  # by a learner that was killed
@@ -92,7 +92,8 @@ def save_checkpoint(
 
 def list_checkpoints(directory: Path) -> list[Path]:
     """The complete checkpoints, oldest first."""
-    return sorted(path for path in directory.glob("[0-9]*") if (path / CHECKPOINT).is_file())
+    named = (path for path in directory.glob("[0-9]*") if path.name.isdecimal())
+    return sorted(path for path in named if (path / CHECKPOINT).is_file())
 
 
 def find_checkpoint(directory: Path, name: str | None = None) -> Path:
@@ -160,7 +161,8 @@ def restore_agent(checkpoint: Path, fresh: AgentT) -> AgentT:
 
 def _damaged(checkpoint: Path, what: str, error: Exception) -> DamagedDatasetError:
     return DamagedDatasetError(
-        f"{what}: {error}; move {checkpoint} away to go on from the checkpoint before it"
+        f"{what}: {error}; where files are damaged, move {checkpoint} out of {checkpoint.parent} "
+        f"to go on from the checkpoint before it"
     )
 
 

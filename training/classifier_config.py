@@ -16,7 +16,7 @@ class ClassifierConfig:
 
     network: NetworkConfig = ONE_LAYER
     """The hidden layers (one of 256 units with LayerNorm in SERL, Luo et al. 2024,
-    arXiv:2401.16013)."""
+    arXiv:2401.16013, which also drops a tenth of them out, and in VICE has leaky ReLUs)."""
     learning_rate: float = 3e-4
     """Adam's step size (SERL: 1e-4 on a frozen trunk, 3e-4 in VICE)."""
     encoder: EncoderConfig | None = None

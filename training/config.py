@@ -10,7 +10,13 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from .classifier_config import ClassifierConfig
-from .config_checks import require, require_fraction, require_non_negative, require_positive
+from .config_checks import (
+    keep_bounds,
+    require,
+    require_fraction,
+    require_non_negative,
+    require_positive,
+)
 from .network_config import EncoderConfig, GripperConfig, NetworkConfig
 
 Algorithm = Literal["bc", "hg-dagger", "sac", "drq", "rlpd", "vice"]
@@ -21,7 +27,7 @@ class BCConfig:
     """Behaviour cloning: supervised learning of the demonstrated action."""
 
     network: NetworkConfig = field(default_factory=NetworkConfig)
-    """The policy network (256 x 2 as SERL's BC, Luo et al. 2024, arXiv:2401.16013)."""
+    """The policy network (SERL, Luo et al. 2024, arXiv:2401.16013: the same with tanh)."""
     learning_rate: float = 3e-4
     """Adam's step size (SERL)."""
     distribution: Literal["gaussian", "deterministic"] = "gaussian"
@@ -34,9 +40,12 @@ class BCConfig:
     2023, arXiv:2304.13705)."""
     executed: int = 1
     """Actions of a chunk that are taken before the policy looks again; at most `chunk`."""
+    log_std_bounds: tuple[float, float] = (-20.0, 2.0)
+    """Clip of a Gaussian's log standard deviation (SERL: the logarithms of 1e-5 and 5)."""
 
     def __post_init__(self) -> None:
         require_positive(self, "learning_rate")
+        keep_bounds(self, "log_std_bounds")
         require(self.chunk >= 1, self, "chunk", "at least 1")
         within = 1 <= self.executed <= self.chunk
         require(within, self, "executed", f"1 to chunk ({self.chunk})")
@@ -109,11 +118,7 @@ class SACConfig:
             f"1 to ensemble_size ({self.ensemble_size})",
         )
         for name in ("target_bounds", "log_std_bounds"):
-            bounds = getattr(self, name)
-            if bounds is not None:
-                object.__setattr__(self, name, tuple(bounds))
-                ordered = len(bounds) == 2 and bounds[0] < bounds[1]
-                require(ordered, self, name, "low and high, low below high")
+            keep_bounds(self, name)
         low, high = self.log_std_bounds
         require(low <= self.initial_log_std <= high, self, "initial_log_std", f"{low} to {high}")
 

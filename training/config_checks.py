@@ -34,5 +34,17 @@ def require_fraction(config: Any, name: str) -> None:
     require(_is_finite(value) and 0 <= value <= 1, config, name, "a number from 0 to 1")
 
 
+def keep_bounds(config: Any, name: str) -> None:
+    """Makes a tuple of the field's low and high bound; raises UsageError unless they are ordered.
+
+    None stays: there are none.
+    """
+    bounds = getattr(config, name)
+    if bounds is not None:
+        object.__setattr__(config, name, tuple(bounds))
+        ordered = len(bounds) == 2 and bounds[0] < bounds[1]
+        require(ordered, config, name, "low and high, low below high")
+
+
 def _is_finite(value: Any) -> bool:
     return isinstance(value, (int, float)) and math.isfinite(value)

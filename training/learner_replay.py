@@ -175,6 +175,8 @@ class LearnerReplay:
     def close(self) -> None:
         """Ends taking."""
         self._drawer.shutdown()
+        if self._ahead is not None:
+            self._log.unused()
         for receiver in self._receivers.values():
             receiver.close()
 

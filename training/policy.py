@@ -137,9 +137,15 @@ def policy_spec(
     shapes = tuple(tuple(image_shapes[name]) for name in encoder.cameras) if encoder else ()
     seen: dict[str, Any] = {"encoder": encoder, "image_shapes": shapes}
     if isinstance(config, BCConfig):
-        chunks = {"chunk": config.chunk, "executed": config.executed}
         return PolicySpec(
-            observation_dim, action_dim, config.network, config.distribution, **seen, **chunks
+            observation_dim,
+            action_dim,
+            config.network,
+            config.distribution,
+            config.log_std_bounds,
+            **seen,
+            chunk=config.chunk,
+            executed=config.executed,
         )
     sac = config.sac if isinstance(config, RLPDConfig) else config
     return PolicySpec(

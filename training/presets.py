@@ -27,16 +27,17 @@ from .config import (
 )
 from .network_config import SERL_NETWORK
 
+_SERL_LOG_STD = (math.log(1e-5), math.log(5.0))
+_SERL_BC = BCConfig(network=NetworkConfig(activation="tanh"), log_std_bounds=_SERL_LOG_STD)
+
 PAPER_BC = TrainingPreset(
-    agent=BCConfig(),
+    agent=_SERL_BC,
     schedule=ScheduleConfig(batch_size=256, offline_updates=20_000),
 )
 """Behaviour cloning with SERL's network and optimiser (Luo et al. 2024, arXiv:2401.16013)."""
 
 PAPER_HG_DAGGER = TrainingPreset(
-    agent=BCConfig(
-        network=NetworkConfig(hidden_dims=(512, 512, 512), activation="tanh"), learning_rate=3e-4
-    ),
+    agent=replace(_SERL_BC, network=replace(SERL_NETWORK, hidden_dims=(512, 512, 512))),
     schedule=ScheduleConfig(
         batch_size=256,
         utd_ratio=1,
@@ -81,7 +82,7 @@ PAPER_DRQ = TrainingPreset(
         initial_temperature=1e-2,
         target_entropy_per_dim=-0.5,
         entropy_backup=False,
-        log_std_bounds=(math.log(1e-5), math.log(5.0)),
+        log_std_bounds=_SERL_LOG_STD,
         encoder=EncoderConfig(kind="small"),
     ),
     schedule=ScheduleConfig(
@@ -108,7 +109,7 @@ PAPER_PIXELS_RLPD = TrainingPreset(
 """RLPD from pixels as in SERL: its DrQ, with demonstrations in half of each batch."""
 
 PAPER_PIXELS_BC = TrainingPreset(
-    agent=BCConfig(network=NetworkConfig(activation="tanh"), encoder=EncoderConfig(kind="small")),
+    agent=replace(_SERL_BC, encoder=EncoderConfig(kind="small")),
     schedule=PAPER_BC.schedule,
 )
 """Behaviour cloning from pixels as in SERL, and with the random shifts that HIL-SERL (Luo et al.

@@ -11,9 +11,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from .. import __version__
+from ..datasets.episode import Episode
 from ..datasets.errors import DamagedDatasetError, UsageError
-from ..datasets.keys import IMAGE_PREFIX, STATE_PREFIX
+from ..datasets.keys import DISCOUNT, IMAGE_PREFIX, REWARD, STATE_PREFIX
 from ..datasets.provenance import utc_now_text
 from ..datasets.reading import Dataset, open_dataset
 from ..datasets.schema import Field, Schema, check_fits
@@ -63,6 +66,8 @@ def prepare(config: RunConfig, allow_unvalidated: bool = False) -> RunRecord:
     datasets = open_demos(config.demos)
     task = describe_task(config, datasets)
     check_arms(config, task)
+    if config.algorithm == "vice":
+        check_shows_success(datasets)
     warn_of_other_tasks(config, datasets)
     config = with_openings(config, task)
     if not allow_unvalidated:
@@ -104,6 +109,12 @@ def check_combination(config: RunConfig) -> None:
     if name == "hg-dagger" and config.chunk > 1:
         raise UsageError(
             f"agent.chunk={config.chunk}: hg-dagger looks at every step, as a person does; use 1"
+        )
+    if name == "vice" and schedule.offline_updates:
+        raise UsageError(
+            f"schedule.offline_updates={schedule.offline_updates}: vice's classifier tells "
+            f"demonstrations from what the policy reaches, and before the first environment step "
+            f"it reaches nothing; use 0, and agent.bc_pretrain_updates to clone them first"
         )
     if name == "vice" and demo_rows(config) == 0:
         raise UsageError(
@@ -148,9 +159,25 @@ def open_demos(paths: Sequence[str]) -> list[Dataset]:
         if dataset.num_episodes == 0:
             raise UsageError(f"{dataset.directory}: has no episodes to learn from; record some")
         if (place := dataset.directory.resolve()) in named:
-            raise UsageError(f"{dataset.directory}: named twice; name each dataset of --demos once")
+            raise UsageError(f"{dataset.directory}: named twice; name each dataset once")
         named.add(place)
     return datasets
+
+
+def check_shows_success(datasets: Sequence[Dataset]) -> None:
+    """Raises UsageError where no demonstration ends in what VICE takes for success."""
+    if not any(_ends_well(episode) for dataset in datasets for episode in dataset.episodes()):
+        places = ", ".join(str(dataset.directory) for dataset in datasets)
+        raise UsageError(
+            f"vice learns from demonstrations what success looks like, and no episode of {places} "
+            f"has a transition of reward above 0 and discount 0; record successful ones: "
+            f"serlds record --count successful"
+        )
+
+
+def _ends_well(episode: Episode) -> bool:
+    rewards, discounts = episode[REWARD][:-1], episode[DISCOUNT][:-1]
+    return bool(np.any((rewards > 0) & (discounts == 0)))
 
 
 def warn_of_other_tasks(config: RunConfig, datasets: Sequence[Dataset]) -> None:

@@ -16,10 +16,10 @@ import numpy as np
 from ..datasets.errors import UsageError
 from ..datasets.reading import open_dataset
 from .batch_log import (
-    DRAW,
     KINDS_OF_ROWS,
     LOGGED,
     ONLINE_ROWS,
+    draws_in,
     list_batch_logs,
     read_batch_log,
 )
@@ -105,7 +105,7 @@ def trace(run: Path, update: int) -> Trace:
 
 def _find_draw(records: np.ndarray, update: int, config: RunConfig) -> int | None:
     """Position of the last draw for the call of the agent that made the update."""
-    positions = np.flatnonzero(records["kind"] == DRAW)
+    positions = draws_in(records)
     before = records["values"][positions, 0]
     reached = np.flatnonzero(before < update)
     if not len(reached):
@@ -195,7 +195,7 @@ def _abandoned(records: np.ndarray, counts: Mapping[int, int]) -> np.ndarray:
 
 
 def _why_not(logs: list[np.ndarray], update: int) -> str:
-    draws = [log["values"][log["kind"] == DRAW][:, 0] for log in logs]
+    draws = [log["values"][draws_in(log), 0] for log in logs]
     newest = max((int(part.max()) for part in draws if len(part)), default=-1) + 1
     if update < 1 or update > newest:
         return f"update {update} was not made; there are 1 to {newest}"

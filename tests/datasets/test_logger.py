@@ -235,6 +235,29 @@ def test_a_bad_action_is_refused_at_its_step(store, dataset, case):
     assert open_dataset(dataset).num_episodes == 2
 
 
+@pytest.mark.parametrize("given", [(1, 2), np.array([1.0, 2.0])], ids=["integers", "float64"])
+def test_what_dm_env_leaves_open_is_converted(tmp_path, given):
+    """Here a reward of two numbers."""
+    fields = [f for f in schema_of().steps if f.path != keys.REWARD]
+    schema = Schema((*fields, Field(keys.REWARD, "float32", (2,))))
+    with EpisodeStore.open(tmp_path / "two", schema) as store:
+        logger = make_logger(Counter(), store, lambda *_: {keys.REWARD: given}, metadata)
+        run_episode(logger)
+    rewards = open_dataset(tmp_path / "two").episode(0)[keys.REWARD]
+    assert rewards.dtype == np.float32
+    np.testing.assert_array_equal(rewards, [[1, 2]] * STEPS + [[0, 0]])
+
+
+def test_a_reward_that_would_lose_its_fraction_is_refused(tmp_path):
+    fields = [f for f in schema_of().steps if f.path != keys.REWARD]
+    with EpisodeStore.open(tmp_path / "i", Schema((*fields, Field(keys.REWARD, "int32")))) as store:
+        logger = make_logger(Counter(), store, None, metadata)
+        with pytest.raises(
+            SchemaError, match=r"step 1: reward: expected int32 \(\), found float64"
+        ):
+            run_episode(logger)
+
+
 @pytest.mark.parametrize(
     ("extra", "message"),
     [

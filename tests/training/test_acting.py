@@ -187,13 +187,18 @@ def test_every_transition_is_streamed_with_its_place_in_the_log(served_run, clie
     layout = ItemLayout(record.task.observation_dim, record.task.action_dim)
     stream = TransitionStream(client, ONLINE, layout)
     streamer = TransitionStreamer(stream, layout, ObservationReader(record.task))
-    actions = [np.full(layout.action_dim, i / 10, np.float32) for i in range(6)]
+    action = np.zeros(layout.action_dim, np.float32)  # one buffer, which the policy uses again
+
+    def act(step):
+        action[:] = step / 10
+        return action
+
     for episode in (3, 4):
         streamer.begin(episode)
         streamer(dm_env.restart(observation(record, 0.0)), None)
         for step in range(5):
-            streamer(dm_env.transition(float(step), observation(record, step + 1.0)), actions[step])
-        streamer(dm_env.termination(9.0, observation(record, 6.0)), actions[5])
+            streamer(dm_env.transition(float(step), observation(record, step + 1.0)), act(step))
+        streamer(dm_env.termination(9.0, observation(record, 6.0)), act(5))
     stream.close()
     taken = []
     with contextlib.closing(TableReceiver(client.server_address, ONLINE, layout)) as receiver:

@@ -80,12 +80,21 @@ def test_a_damaged_checkpoint_is_named(record, tmp_path):
     path = save(tmp_path, new_agent(record, 0), record, 5)
     (path / "checkpoint.json").write_text("{")
     with pytest.raises(
-        DamagedDatasetError, match=r"checkpoint\.json: cannot be read.*move .*05 away"
+        DamagedDatasetError, match=r"checkpoint\.json: cannot be read.*move .*05 out"
     ):
         read_counters(path)
     (path / "policy.npy").write_bytes(b"")
-    with pytest.raises(DamagedDatasetError, match=r"policy\.npy: cannot be read.*move .*05 away"):
+    with pytest.raises(DamagedDatasetError, match=r"policy\.npy: cannot be read.*move .*05 out"):
         read_policy(path)
+
+
+def test_a_checkpoint_that_was_moved_away_is_none(record, tmp_path):
+    before = save(tmp_path, new_agent(record, 0), record, 5)
+    path = save(tmp_path, new_agent(record, 0), record, 6)
+    path.rename(tmp_path / f"{path.name}.bad")
+    assert find_checkpoint(tmp_path) == before
+    with pytest.raises(UsageError, match="no checkpoint 6; there are: 5"):
+        find_checkpoint(tmp_path, "6")
 
 
 @contextlib.contextmanager

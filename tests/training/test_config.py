@@ -71,6 +71,16 @@ def test_the_published_defaults_of_rlpd() -> None:
     assert (chosen.schedule.utd_ratio, chosen.schedule.batch_size) == (20, 256)
 
 
+def test_the_published_defaults_of_serl_for_cloning() -> None:
+    for chosen in (preset("bc", "paper").agent, preset("bc", "paper-pixels").agent):
+        assert chosen.network == NetworkConfig((256, 256), layer_norm=False, activation="tanh")
+        assert (chosen.distribution, chosen.learning_rate) == ("gaussian", 3e-4)
+        assert chosen.log_std_bounds == pytest.approx((-11.51, 1.61), abs=0.01)
+    hil_serl = preset("hg-dagger", "paper").agent
+    assert hil_serl.network == NetworkConfig((512, 512, 512), layer_norm=True, activation="tanh")
+    assert hil_serl.log_std_bounds == chosen.log_std_bounds
+
+
 def test_the_published_defaults_of_serl_from_pixels() -> None:
     chosen = preset("drq", "paper")
     agent = chosen.agent
@@ -91,6 +101,7 @@ def test_the_published_defaults_of_serl_from_pixels() -> None:
         (lambda: NetworkConfig(activation="gelu"), "'gelu'"),
         (lambda: BCConfig(learning_rate=0.0), "BCConfig.learning_rate"),
         (lambda: BCConfig(distribution="beta"), "gaussian or deterministic"),
+        (lambda: BCConfig(log_std_bounds=(2.0, 2.0)), "BCConfig.log_std_bounds: expected low"),
         (lambda: SACConfig(discount=1.5), "from 0 to 1, found 1.5"),
         (lambda: SACConfig(subset_size=3), r"1 to ensemble_size \(2\), found 3"),
         (lambda: SACConfig(ensemble_size=0, subset_size=0), "SACConfig.ensemble_size"),

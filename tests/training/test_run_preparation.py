@@ -9,6 +9,7 @@ from serlds.datasets.errors import DatasetNotFoundError, SchemaError, UsageError
 from serlds.datasets.reading import open_dataset
 from serlds.datasets.store import EpisodeStore
 from serlds.datasets.verdict import VERDICT_FILE, read_verdict
+from serlds.envs.recording import record_episodes
 from serlds.envs.tasks import UnknownTaskError
 from serlds.pipelines.validate import keep_verdict, validate
 from serlds.training.config import VICEConfig
@@ -61,6 +62,26 @@ def test_vice_without_demonstrations_in_its_batches_is_refused(tiny_rlpd, tmp_pa
     config = dataclasses.replace(tiny_rlpd, algorithm="vice", agent=agent)
     with pytest.raises(UsageError, match=r"demo_fraction=0.01: leaves no row of a batch of 8"):
         train(config, tmp_path / "run")
+
+
+def test_vice_before_its_first_step_is_refused(tiny_rlpd, tmp_path):
+    agent = VICEConfig(sac=tiny_rlpd.agent.sac)
+    config = changed(tiny_rlpd, algorithm="vice", agent=agent, offline_updates=5)
+    with pytest.raises(UsageError, match=r"offline_updates=5: vice's classifier"):
+        train(config, tmp_path / "run")
+
+
+def test_vice_without_a_demonstrated_success_is_refused(tiny_rlpd, tmp_path):
+    failures = record_episodes(
+        tiny_rlpd.env_id, tiny_rlpd.env_args, tmp_path / "failures", by="random", episodes=2
+    )
+    assert not any(episode.success for episode in failures.episodes)
+    agent = VICEConfig(sac=tiny_rlpd.agent.sac)
+    config = changed(tiny_rlpd, algorithm="vice", agent=agent, demos=(str(failures.directory),))
+    with pytest.raises(UsageError, match=r"no episode of .*failures/1\.0\.0 has a transition"):
+        train(config, tmp_path / "run", allow_unvalidated=True)
+    both = dataclasses.replace(config, demos=(*config.demos, *tiny_rlpd.demos))
+    prepare(both, allow_unvalidated=True)
 
 
 @pytest.mark.parametrize(

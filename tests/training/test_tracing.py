@@ -84,6 +84,7 @@ def test_every_batch_is_found_again(run, client):
                     # The second learner goes on from update 13.
                     updates = 10 + 3 * life + 2 * episode + actor
                     drawn[updates + 1] = replay.draw(ROWS, 2, (3, updates))
+            replay.draw_ahead(ROWS, 2, (3, updates + 1))  # the stop comes before its update
     assert len(list_batch_logs(run.batches)) == 2
     for update, batch in drawn.items():
         same(trace(run.path, update), batch)

@@ -110,9 +110,12 @@ def _update(agent: BCAgent, batch: Transition) -> tuple[BCAgent, Info]:
 
 
 def _network(config: BCConfig, action_dim: int, proprio_features: int) -> PolicyNetwork:
-    width = config.chunk * action_dim
     return PolicyNetwork(
-        config.network, width, config.distribution, proprio_features=proprio_features
+        config.network,
+        config.chunk * action_dim,
+        config.distribution,
+        config.log_std_bounds,
+        proprio_features=proprio_features,
     )
 
 
