@@ -56,6 +56,10 @@ class BCConfig:
             "gaussian or deterministic",
         )
 
+    def demo_rows(self, batch_size: int) -> int:
+        """Number of rows of a batch that are demonstrations: all."""
+        return batch_size
+
 
 @dataclass(frozen=True)
 class SACConfig:
@@ -121,6 +125,10 @@ class SACConfig:
             keep_bounds(self, name)
         low, high = self.log_std_bounds
         require(low <= self.initial_log_std <= high, self, "initial_log_std", f"{low} to {high}")
+
+    def demo_rows(self, batch_size: int) -> int:
+        """Number of rows of a batch that are demonstrations: none."""
+        return 0
 
 
 RLPD_SAC = SACConfig(

@@ -26,7 +26,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .config import BCConfig, ReplayConfig, RLPDConfig, RunConfig, ScheduleConfig
+from .config import ReplayConfig, RunConfig, ScheduleConfig
 from .replay_items import Camera, ItemLayout
 
 if TYPE_CHECKING:
@@ -77,10 +77,7 @@ def frames_column(camera: str) -> str:
 
 def demo_rows(config: RunConfig) -> int:
     """Rows of every online minibatch that are demonstrations; they come first."""
-    batch_size = config.schedule.batch_size
-    if isinstance(config.agent, RLPDConfig):
-        return config.agent.demo_rows(batch_size)
-    return batch_size if isinstance(config.agent, BCConfig) else 0
+    return config.agent.demo_rows(config.schedule.batch_size)
 
 
 def online_rows(config: RunConfig) -> int:

@@ -9,7 +9,7 @@ import flax
 import jax
 import jax.numpy as jnp
 
-from ..config import AgentConfig, BCConfig, RLPDConfig
+from ..config import AgentConfig
 from ..division import Division
 from ..transition import Transition
 
@@ -28,7 +28,7 @@ class SeveralAgents:
 
     agents: tuple[Any, ...]
     division: Division = flax.struct.field(pytree_node=False)
-    demo_fraction: float = flax.struct.field(pytree_node=False)
+    config: AgentConfig = flax.struct.field(pytree_node=False)
 
     @classmethod
     def create(
@@ -59,12 +59,11 @@ class SeveralAgents:
             )
             for k in range(division.count)
         )
-        fraction = config.demo_fraction if isinstance(config, RLPDConfig) else 0.0
-        return cls(agents, division, 1.0 if isinstance(config, BCConfig) else fraction)
+        return cls(agents, division, config)
 
     def update_utd(self, batches: Transition) -> tuple[SeveralAgents, Info]:
         """Every agent learns from its part of `batches` (U, B, ...)."""
-        demos = round(self.demo_fraction * batches.reward.shape[1])
+        demos = self.config.demo_rows(batches.reward.shape[1])
         results = [
             agent.update_utd(self._part(batches, k, demos)) for k, agent in enumerate(self.agents)
         ]
