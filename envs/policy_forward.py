@@ -308,7 +308,7 @@ class ExportedPolicy:
             (A,) float32 in [-1, 1]; its meaning and scale are in `spec["action"]`.
 
         Raises:
-            ValueError: A field is missing or has another shape.
+            ValueError: A field is missing, has another shape, or holds a number that is not finite.
         """
         state, images = observation.get("state", observation), observation.get("image", {})
         for there, shapes in ((state, self._shapes), (images, self._images)):
@@ -316,6 +316,11 @@ class ExportedPolicy:
                 found = np.shape(there[name]) if name in there else "nothing"
                 if found != shape:
                     raise ValueError(f"observation {name!r}: expected shape {shape}, found {found}")
+        for name in self._shapes:
+            if not np.isfinite(state[name]).all():
+                raise ValueError(
+                    f"observation {name!r}: expected finite numbers, found {state[name]}"
+                )
         names = list(self._shapes)
         return self._open_loop.next(lambda: self.forward.mode(state_vector(state, names), images))
 

@@ -207,12 +207,12 @@ def make_expert(env: gymnasium.Env, noise: float = 0.0, seed: int = 0) -> Policy
       seed: of the noise.
 
     Raises:
-      UsageError: the task has no expert, or the noise is negative.
+      UsageError: the task has no expert, or the noise is negative or not finite.
     """
     env_id = env.spec.id if env.spec else type(env.unwrapped).__name__
     if env_id not in _EXPERTS:
         raise UsageError(f"{env_id} has no expert; these tasks have one: {', '.join(_EXPERTS)}")
-    if noise < 0.0:
+    if not 0.0 <= noise < float("inf"):
         raise UsageError(f"expert noise {noise}: expected a standard deviation of at least 0")
     on_robot = env.spec is not None and is_on_robot(env.spec.kwargs)
     module, name = (_ROBOT_EXPERT if on_robot else _EXPERTS[env_id]).split(":")

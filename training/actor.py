@@ -29,7 +29,7 @@ from .acting import ActingStopped, ExploringPolicy, ReadOnce, TransitionStreamer
 from .metrics import ENV_STEPS, WALL_S, MetricsLog, read_metrics
 from .policy import unpack_policy
 from .process_main import run_here, run_process, skip_jax
-from .replay_client import check_address, wait_for_address
+from .replay_client import check_address, connected, wait_for_address
 from .replay_items import online_source
 from .replay_tables import MOST_ACTORS, ONLINE
 from .replay_writer import TransitionStream
@@ -72,10 +72,11 @@ def act(
             run.
         SerldsError: Replay unreachable, an episode that cannot be recorded.
     """
-    import reverb
-
-    if not 0 <= actor_id < MOST_ACTORS:
-        raise UsageError(f"--actor-id {actor_id}: expected 0 to {MOST_ACTORS - 1}")
+    if not 0 <= actor_id < min(actors, MOST_ACTORS):
+        raise UsageError(
+            f"--actor-id {actor_id} of --actors {actors}: expected 0 to "
+            f"{min(actors, MOST_ACTORS) - 1}; there are at most {MOST_ACTORS} actors"
+        )
     record = directory.read_record()
     env = make_env(record.run.env_id, **record.run.env_args)
     with contextlib.ExitStack() as opened:
@@ -93,7 +94,9 @@ def act(
             return
         session = directory.read_session()
         check_version(session)
-        client, name = reverb.Client(address), actor_name(actor_id)
+        client, name = connected(address, stop), actor_name(actor_id)
+        if stop:
+            return
         log = MetricsLog(directory.metrics(name), directory.tensorboard / name)
         with log as metrics, open_store(env, directory.episodes_of(actor_id)) as store:
             actor = Actor(

@@ -43,10 +43,11 @@ def adjusted(
         _refuse(differences(run, same))
     _refuse([f"schedule.{name}" for name in changes if name not in ADJUSTABLE])
     steps = changes.get("env_steps", run.schedule.env_steps)
-    if steps < run.schedule.env_steps or (run.algorithm == "bc" and steps):
+    is_bc = run.algorithm == "bc"
+    if steps < run.schedule.env_steps or (is_bc and steps):
+        rule = "bc has none" if is_bc else "it can only grow"
         raise UsageError(
-            f"schedule.env_steps: {run.schedule.env_steps} in the run, {steps} asked; it can only "
-            f"grow, and bc has none"
+            f"schedule.env_steps: {run.schedule.env_steps} in the run, {steps} asked; {rule}"
         )
     schedule = dataclasses.replace(run.schedule, **changes)
     return dataclasses.replace(record, run=dataclasses.replace(run, schedule=schedule))

@@ -2,14 +2,17 @@
 
 agent/           the agent's pytree (orbax): networks, optimisers, random keys
 policy.npy       the packed policy to evaluate, readable without jax
-checkpoint.json  counters, and the run's record: configuration, datasets, commit, versions
+checkpoint.json  counters, the run's record (configuration, datasets, commit, versions), and the
+                 SHA-256 of every other file
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,7 +21,8 @@ import numpy as np
 
 from ..datasets.durable_files import sync_directory, write_durably
 from ..datasets.errors import DamagedDatasetError, SerldsError, UsageError
-from .config_json import from_dict, run_to_dict, to_dict
+from .config import RunConfig
+from .config_json import differences, from_dict, run_from_dict, run_to_dict, to_dict
 from .run_directory import RunRecord
 
 AGENT = "agent"
@@ -119,12 +123,31 @@ def read_counters(checkpoint: Path) -> LearnerCounters:
     Raises:
         DamagedDatasetError: The checkpoint's file cannot be read.
     """
-    path = checkpoint / CHECKPOINT
-    try:
-        values = json.loads(path.read_bytes())["counters"]
-    except (OSError, ValueError, KeyError) as error:
-        raise _damaged(checkpoint, f"{path}: cannot be read", error) from error
-    return from_dict(LearnerCounters, values, str(path))
+    values = _read(checkpoint)["counters"]
+    return from_dict(LearnerCounters, values, str(checkpoint / CHECKPOINT))
+
+
+def check_resumable(checkpoint: Path, run: RunConfig, adjustable: Collection[str]) -> None:
+    """Checks that a run can go on from a checkpoint of its own.
+
+    Args:
+        checkpoint: Its directory.
+        run: The run's configuration.
+        adjustable: Fields of the schedule that may have changed.
+
+    Raises:
+        DamagedDatasetError: A file is not as it was written.
+        UsageError: It was learned with another configuration; the message names what differs.
+    """
+    _check_files(checkpoint, lambda name: True)
+    learned_with = run_from_dict(_read(checkpoint)["record"]["run"])
+    found = differences(learned_with, run)
+    may_differ = tuple(f"schedule.{name}:" for name in adjustable)
+    if wrong := [line for line in found if not line.startswith(may_differ)]:
+        raise UsageError(
+            f"{checkpoint}: was learned with another configuration than the run has now (asked):\n"
+            f"  " + "\n  ".join(wrong) + "\nPut the run's config.json right, or begin a new run."
+        )
 
 
 def read_policy(checkpoint: Path) -> np.ndarray:
@@ -135,9 +158,11 @@ def read_policy(checkpoint: Path) -> np.ndarray:
     """
     path = checkpoint / POLICY
     try:
-        return np.load(path, allow_pickle=False)
+        policy = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
-        raise _damaged(checkpoint, f"{path}: cannot be read", error) from error
+        raise _damaged(checkpoint, f"{path}: cannot be read: {error}") from error
+    _check_files(checkpoint, lambda name: name == POLICY)
+    return policy
 
 
 def restore_agent(checkpoint: Path, fresh: AgentT) -> AgentT:
@@ -152,17 +177,44 @@ def restore_agent(checkpoint: Path, fresh: AgentT) -> AgentT:
     """
     import orbax.checkpoint as ocp
 
+    _check_files(checkpoint, lambda name: name.startswith(f"{AGENT}/"))
     try:
         with ocp.StandardCheckpointer() as checkpointer:
             return checkpointer.restore(checkpoint.absolute() / AGENT, fresh)
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise _damaged(checkpoint, f"{checkpoint}: the agent cannot be restored", error) from error
+        raise DamagedDatasetError(
+            f"{checkpoint}: the agent of this configuration cannot be restored from it: {error}"
+        ) from error
 
 
-def _damaged(checkpoint: Path, what: str, error: Exception) -> DamagedDatasetError:
+def _read(checkpoint: Path) -> dict[str, Any]:
+    path = checkpoint / CHECKPOINT
+    try:
+        values = json.loads(path.read_bytes())
+        missing = {"counters", "record"} - set(values)
+        if missing:
+            raise ValueError(f"it has no {' and no '.join(sorted(missing))}")
+    except (OSError, ValueError, TypeError) as error:
+        raise _damaged(checkpoint, f"{path}: cannot be read: {error}") from error
+    return values
+
+
+def _check_files(checkpoint: Path, is_asked: Callable[[str], bool]) -> None:
+    """Checks files against their digests, which checkpoints of before did not have."""
+    for name, digest in _read(checkpoint).get("sha256", {}).items():
+        path = checkpoint / name
+        if is_asked(name) and (not path.is_file() or _digest(path) != digest):
+            raise _damaged(checkpoint, f"{path}: is not as it was written")
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _damaged(checkpoint: Path, what: str) -> DamagedDatasetError:
     return DamagedDatasetError(
-        f"{what}: {error}; where files are damaged, move {checkpoint} out of {checkpoint.parent} "
-        f"to go on from the checkpoint before it"
+        f"{what}; move {checkpoint} out of {checkpoint.parent} to go on from the one before it"
     )
 
 
@@ -178,9 +230,11 @@ def _write(
     with ocp.StandardCheckpointer() as checkpointer:
         checkpointer.save(directory.absolute() / AGENT, agent)
     np.save(directory / POLICY, np.asarray(policy, np.float32))
+    files = sorted(path for path in directory.rglob("*") if path.is_file())
     values = {
         "counters": to_dict(counters),
         "record": {**to_dict(record), "run": run_to_dict(record.run)},
+        "sha256": {path.relative_to(directory).as_posix(): _digest(path) for path in files},
     }
     write_durably(directory / CHECKPOINT, (json.dumps(values, indent=2) + "\n").encode())
     _sync_tree(directory)

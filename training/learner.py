@@ -18,7 +18,7 @@ from .learner_replay import LearnerReplay
 from .learning_loop import ONLINE_UPDATES, Info, LearningLoop, Phase
 from .metrics import MetricsLog
 from .process_main import run_here, run_process
-from .replay_client import ReplayUnreachableError, check_address, wait_for_address
+from .replay_client import ReplayUnreachableError, check_address, connected, wait_for_address
 from .replay_tables import DEMOS, ONLINE, demo_rows, online_rows, online_updates
 from .run_directory import RunDirectory, RunRecord, Session, check_version
 from .session import claim_session
@@ -47,14 +47,14 @@ def learn(directory: RunDirectory, stop: StopRequest, address: str = "") -> None
     record = directory.read_record()
     choose_cpu_runtime(record.run.agent)
     _use_compilation_cache()
-    import reverb
-
     address = address or wait_for_address(directory, stop)
     if stop:
         return
     session = directory.read_session()
     check_version(session)
-    client = reverb.Client(address)
+    client = connected(address, stop)
+    if stop:
+        return
     log = MetricsLog(directory.metrics("learner"), directory.tensorboard / "learner")
     devices = Devices.of_this_machine(record.run.schedule.batch_size)
     with (

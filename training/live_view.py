@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Self
 from .config import RLPDConfig, RunConfig
 from .metrics import ENV_STEPS, WALL_S, Line, MetricsTail
 from .replay_tables import online_updates
-from .run_directory import RunDirectory
+from .run_directory import RunDirectory, actor_name
 
 if TYPE_CHECKING:
     from rich.live import Live
@@ -32,6 +32,7 @@ class RunProgress:
     def __init__(self, directory: RunDirectory, config: RunConfig) -> None:
         """Reads what earlier sessions wrote, too."""
         self.values: Line = {}
+        self._directory = directory
         self._tails = [MetricsTail(directory.metrics(name)) for name in ("learner", "actor")]
         self._config = config
         self._history: deque[tuple[float, float]] = deque()
@@ -57,6 +58,11 @@ class RunProgress:
         agent, schedule = self._config.agent, self._config.schedule
         pretrain = agent.bc_pretrain_updates if isinstance(agent, RLPDConfig) else 0
         return pretrain + schedule.offline_updates + online_updates(self._config)
+
+    @property
+    def has_several_actors(self) -> bool:
+        """Whether other actors than the first wrote metrics; only the first's are shown."""
+        return self._directory.metrics(actor_name(1)).is_file()
 
     def eta_s(self) -> float | None:
         """Seconds to the end at the pace of the last half minute; None when there is no telling."""
@@ -85,7 +91,8 @@ def describe(progress: RunProgress, config: RunConfig) -> list[tuple[str, str]]:
     rows.append(("learning", rate))
     if "train/episodes" in values:
         success = f"{values['train/success_rate_20']:.0%} success in the last 20, exploring"
-        rows.append(("episodes", f"{values['train/episodes']:,.0f}, {success}"))
+        whose = "episodes of actor 0" if progress.has_several_actors else "episodes"
+        rows.append((whose, f"{values['train/episodes']:,.0f}, {success}"))
     if share := values.get("train/intervened_share"):
         rows.append(("taken over", f"{share:.0%} of the last episode's steps"))
     if "eval/success_rate" in values:

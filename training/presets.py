@@ -346,6 +346,9 @@ def preset(algorithm: str, name: str = DEFAULT_PRESET) -> TrainingPreset:
     """
     found = _PRESETS.get((algorithm, name))
     if found is None:
+        own = ", ".join(preset_names(algorithm)) or "none"
         known = ", ".join(f"{a} {n}" for a, n in _PRESETS)
-        raise UsageError(f"preset {name!r} of {algorithm!r}: not found; known: {known}")
+        raise UsageError(
+            f"preset {name!r} of {algorithm!r}: not found; it has {own}; known: {known}"
+        )
     return found

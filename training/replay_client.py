@@ -20,6 +20,7 @@ FLUSH_TIMEOUT_S = 30.0
 FLOOD_NOTICE_S = 5.0
 _FLUSH_SLICE_MS = 500
 _POLL_S = 0.05
+_CONNECT_SLICE_S = 1
 _WAIT_NOTICE_S = 5.0
 
 
@@ -40,6 +41,8 @@ def wait_for_address(
     Raises:
         ReplayUnreachableError: It did not appear in time.
     """
+    import reverb  # noqa: F401 - who asks needs it next, and it takes seconds
+
     start_s = time.monotonic()
     is_told = False
     while not stop.wait(_POLL_S):
@@ -61,6 +64,37 @@ def wait_for_address(
                 f"serve {directory.path}"
             )
     return ""
+
+
+def connected(address: str, stop: StopRequest) -> reverb.Client:
+    """A client of the replay server at `host:port`, once it answers or the stop was requested.
+
+    Reverb itself would wait for it for ever, in a call that no signal ends.
+
+    Raises:
+        ReplayUnreachableError: It did not answer in time.
+    """
+    import reverb
+
+    client, start_s, is_told = reverb.Client(address), time.monotonic(), False
+    while not stop:
+        try:
+            client.server_info(timeout=_CONNECT_SLICE_S)
+            break
+        except Exception as error:  # RuntimeError or reverb's own, by the kind of failure
+            waited_s = time.monotonic() - start_s
+            if waited_s > CONNECT_TIMEOUT_S:
+                raise ReplayUnreachableError(
+                    f"no replay server answered at {address} within {CONNECT_TIMEOUT_S:.0f} s; is "
+                    f"`serlds serve` up, and the tunnel, if there is one?"
+                ) from error
+            if waited_s > _WAIT_NOTICE_S and not is_told:
+                is_told = True
+                print(
+                    f"no replay server answers at {address}; waiting", file=sys.stderr, flush=True
+                )
+            stop.wait(_POLL_S)
+    return client
 
 
 def check_address(address: str) -> None:

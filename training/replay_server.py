@@ -46,8 +46,10 @@ def choose_port(port: int = 0) -> int:
         port: The wanted one; 0 for any that is free.
 
     Raises:
-        UsageError: Another process uses the wanted port.
+        UsageError: Another process uses the wanted port, or there is none of that number.
     """
+    if not 0 <= port < 2**16:
+        raise UsageError(f"port {port} does not exist: expected 0 to 65535")
     with _probe_socket() as probe:
         # A server that has just ended leaves the port in TIME_WAIT, which is no listener.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

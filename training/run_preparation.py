@@ -16,7 +16,7 @@ import numpy as np
 from .. import __version__
 from ..datasets.episode import Episode
 from ..datasets.errors import DamagedDatasetError, UsageError
-from ..datasets.keys import DISCOUNT, IMAGE_PREFIX, REWARD, STATE_PREFIX
+from ..datasets.keys import DISCOUNT, IMAGE_PREFIX, REWARD, STATE_PREFIX, SUCCESS
 from ..datasets.provenance import utc_now_text
 from ..datasets.reading import Dataset, open_dataset
 from ..datasets.schema import Field, Schema, check_fits
@@ -64,11 +64,11 @@ def prepare(config: RunConfig, allow_unvalidated: bool = False) -> RunRecord:
     config = with_pinned_trunks(config)
     check_combination(config)
     datasets = open_demos(config.demos)
+    warn_of_demos(config, datasets)
     task = describe_task(config, datasets)
     check_arms(config, task)
     if config.algorithm == "vice":
         check_shows_success(datasets)
-    warn_of_other_tasks(config, datasets)
     config = with_openings(config, task)
     if not allow_unvalidated:
         for dataset in datasets:
@@ -151,16 +151,18 @@ def open_demos(paths: Sequence[str]) -> list[Dataset]:
     """Opens the datasets of demonstrations.
 
     Raises:
-        UsageError: One is missing, is not RLDS, has no episodes, or is named twice.
+        UsageError: One is missing, is not RLDS, has no episodes, or holds what another does.
     """
     datasets = [open_dataset(path) for path in paths]
-    named: set[Path] = set()
+    by_digest: dict[str, Path] = {}
     for dataset in datasets:
         if dataset.num_episodes == 0:
             raise UsageError(f"{dataset.directory}: has no episodes to learn from; record some")
-        if (place := dataset.directory.resolve()) in named:
-            raise UsageError(f"{dataset.directory}: named twice; name each dataset once")
-        named.add(place)
+        first = by_digest.setdefault(dataset.digest, dataset.directory)
+        if first is not dataset.directory:
+            raise UsageError(
+                f"{dataset.directory}: holds the same episodes as {first}; name each dataset once"
+            )
     return datasets
 
 
@@ -180,17 +182,31 @@ def _ends_well(episode: Episode) -> bool:
     return bool(np.any((rewards > 0) & (discounts == 0)))
 
 
-def warn_of_other_tasks(config: RunConfig, datasets: Sequence[Dataset]) -> None:
-    """Tells of demonstrations that were recorded elsewhere: they may show something else."""
+def warn_of_demos(config: RunConfig, datasets: Sequence[Dataset]) -> None:
+    """Tells of demonstrations that may teach something else: of another task, or failures."""
     for dataset in datasets:
         recorded = dataset.provenance.env_id if dataset.provenance else ""
         if recorded not in ("", config.env_id):
-            print(
-                f"warning: {dataset.directory} was recorded in {recorded}, and this run is of "
-                f"{config.env_id}: do they show the same task?",
-                file=sys.stderr,
-                flush=True,
+            _warn(
+                f"{dataset.directory} was recorded in {recorded}, and this run is of "
+                f"{config.env_id}: do they show the same task?"
             )
+        if isinstance(config.agent, BCConfig) and (failed := _failures(dataset)):
+            _warn(
+                f"{failed} of {dataset.num_episodes} episodes of {dataset.directory} failed, and "
+                f"{config.algorithm} imitates them like the others; to leave them out: serlds "
+                f"convert {dataset.directory} NEW --apply only_successful"
+            )
+
+
+def _failures(dataset: Dataset) -> int:
+    if SUCCESS not in (field.path for field in dataset.schema.metadata):
+        return 0
+    return sum(not episode.success for episode in dataset.episodes())
+
+
+def _warn(what: str) -> None:
+    print(f"warning: {what}", file=sys.stderr, flush=True)
 
 
 def check_validated(dataset: Dataset) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import signal
+import sys
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -13,8 +14,14 @@ from types import MappingProxyType
 from ..datasets.errors import UsageError
 from ..envs.takeover import DRIVERS, check_driver
 from ..hardware.teleoperation import keyboard
-from .adjusting import adjusted
-from .checkpoints import LearnerCounters, find_checkpoint, list_checkpoints, read_counters
+from .adjusting import ADJUSTABLE, adjusted
+from .checkpoints import (
+    LearnerCounters,
+    check_resumable,
+    find_checkpoint,
+    list_checkpoints,
+    read_counters,
+)
 from .config import RunConfig
 from .live_view import LiveView, RunProgress
 from .metrics import ENV_STEPS, WALL_S, Line, last_values, read_metrics
@@ -131,6 +138,7 @@ def resume(
 
     Raises:
         UsageError: There is no such run, it is finished, being trained, or asked for differently.
+        DamagedDatasetError: The newest checkpoint is not as it was written.
         ProcessDiedError, KeyboardInterrupt: As `train`.
     """
     directory = RunDirectory.open(run)
@@ -138,7 +146,10 @@ def resume(
     check_unchanged(record)
     check_memory(record)
     found = list_checkpoints(directory.checkpoints)
-    counters = read_counters(found[-1]) if found else LearnerCounters()
+    counters = LearnerCounters()
+    if found:
+        check_resumable(found[-1], record.run, ADJUSTABLE)
+        counters = read_counters(found[-1])
     _check_unfinished(record.run, counters, run)
     _check_actors(actors)
     _check_driver(record.run, intervene)
@@ -171,6 +182,11 @@ def _run(
                 stop,
             )
         if stop:
+            print(
+                f"go on with it: serlds train --resume {directory.path}",
+                file=sys.stderr,
+                flush=True,
+            )
             raise KeyboardInterrupt
     finally:
         lock.release()
@@ -243,7 +259,12 @@ def _check_unfinished(config: RunConfig, counters: LearnerCounters, run: Path) -
         and counters.offline_updates >= schedule.offline_updates
     )
     if done:
+        longer = (
+            "to train longer begin a new one with more schedule.offline_updates"
+            if config.algorithm == "bc"
+            else "to train longer give a larger --env-steps"
+        )
         raise UsageError(
             f"{run}: this run is finished ({schedule.env_steps} environment steps, "
-            f"{counters.updates} updates); to train longer give a larger --env-steps"
+            f"{counters.updates} updates); {longer}"
         )

@@ -197,6 +197,8 @@ def _abandoned(records: np.ndarray, counts: Mapping[int, int]) -> np.ndarray:
 def _why_not(logs: list[np.ndarray], update: int) -> str:
     draws = [log["values"][draws_in(log), 0] for log in logs]
     newest = max((int(part.max()) for part in draws if len(part)), default=-1) + 1
+    if not newest:
+        return f"update {update} was not made; there is none yet"
     if update < 1 or update > newest:
         return f"update {update} was not made; there are 1 to {newest}"
     return f"update {update} cannot be traced: its log of batches was lost in a crash"

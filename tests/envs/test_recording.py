@@ -201,6 +201,7 @@ def test_an_environment_that_is_no_robot_task_is_refused(tmp_path):
         ({"by": "expert", "episodes": 0}, "at least 1"),
         ({"by": "random", "expert_noise": 0.1}, "only the expert"),
         ({"by": "expert", "expert_noise": -0.1}, "at least 0"),
+        ({"by": "expert", "expert_noise": float("nan")}, "at least 0"),
     ],
 )
 def test_a_request_that_makes_no_sense_is_refused_and_makes_nothing(tmp_path, request_args, told):

@@ -10,6 +10,7 @@ from serlds.datasets.errors import DamagedDatasetError, SerldsError, UsageError
 from serlds.training.agents import create_agent
 from serlds.training.checkpoints import (
     LearnerCounters,
+    check_resumable,
     find_checkpoint,
     list_checkpoints,
     read_counters,
@@ -86,6 +87,39 @@ def test_a_damaged_checkpoint_is_named(record, tmp_path):
     (path / "policy.npy").write_bytes(b"")
     with pytest.raises(DamagedDatasetError, match=r"policy\.npy: cannot be read.*move .*05 out"):
         read_policy(path)
+
+
+@pytest.mark.parametrize("where", ["agent/ocdbt.process_0/d/*", "policy.npy"])
+def test_a_bit_that_has_changed_is_noticed(record, tmp_path, where):
+    agent = new_agent(record, 0)
+    path = save(tmp_path, agent, record, 5)
+    (damaged, *_) = path.glob(where)
+    content = bytearray(damaged.read_bytes())
+    content[len(content) // 2] ^= 1
+    damaged.write_bytes(content)
+    read = read_policy if where == "policy.npy" else lambda path: restore_agent(path, agent)
+    with pytest.raises(
+        DamagedDatasetError, match=f"{damaged.name}: is not as it was written; move"
+    ):
+        read(path)
+    with pytest.raises(
+        DamagedDatasetError, match=f"{damaged.name}: is not as it was written; move"
+    ):
+        check_resumable(path, record.run, ())
+
+
+def test_a_run_goes_on_with_its_own_configuration_alone(record, tmp_path):
+    path = save(tmp_path, new_agent(record, 0), record, 5)
+    longer = dataclasses.replace(
+        record.run, schedule=dataclasses.replace(record.run.schedule, env_steps=1000)
+    )
+    check_resumable(path, longer, ("env_steps",))
+    with pytest.raises(UsageError, match=r"schedule\.env_steps: 60 in the run, 1000 asked"):
+        check_resumable(path, longer, ())
+    sac = dataclasses.replace(record.run.agent.sac, discount=0.5)
+    other = dataclasses.replace(record.run, agent=dataclasses.replace(record.run.agent, sac=sac))
+    with pytest.raises(UsageError, match=r"agent\.sac\.discount: 0\.97 in the run, 0\.5 asked"):
+        check_resumable(path, other, ("env_steps",))
 
 
 def test_a_checkpoint_that_was_moved_away_is_none(record, tmp_path):

@@ -123,6 +123,8 @@ def test_wrong_observations_and_weights_are_named(run, tmp_path):
         policy({**state, "tcp_pos": np.zeros(2)})
     with pytest.raises(ValueError, match="'tcp_pos': expected shape"):
         policy({name: value for name, value in state.items() if name != "tcp_pos"})
+    with pytest.raises(ValueError, match=r"'tcp_pos': expected finite numbers, found \[nan"):
+        policy({**state, "tcp_pos": np.full(3, np.nan)})
     np.savez(out / "policy.npz", **{"hidden_0/kernel": np.zeros((2, 2), np.float32)})
     with pytest.raises(ValueError, match=r"policy.npz is not of this policy.json"):
         ExportedPolicy.load(out)

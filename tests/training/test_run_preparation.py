@@ -71,7 +71,12 @@ def test_vice_before_its_first_step_is_refused(tiny_rlpd, tmp_path):
         train(config, tmp_path / "run")
 
 
-def test_vice_without_a_demonstrated_success_is_refused(tiny_rlpd, tmp_path):
+def clones(config):
+    return changed(config, algorithm="bc", agent=BC, env_steps=0, offline_updates=1)
+
+
+def test_demonstrations_without_a_success(tiny_rlpd, tmp_path, capsys):
+    """VICE refuses them; behaviour cloning tells of failures."""
     failures = record_episodes(
         tiny_rlpd.env_id, tiny_rlpd.env_args, tmp_path / "failures", by="random", episodes=2
     )
@@ -80,6 +85,9 @@ def test_vice_without_a_demonstrated_success_is_refused(tiny_rlpd, tmp_path):
     config = changed(tiny_rlpd, algorithm="vice", agent=agent, demos=(str(failures.directory),))
     with pytest.raises(UsageError, match=r"no episode of .*failures/1\.0\.0 has a transition"):
         train(config, tmp_path / "run", allow_unvalidated=True)
+    prepare(clones(config), allow_unvalidated=True)
+    told = capsys.readouterr().err
+    assert "2 of 2 episodes of" in told and "--apply only_successful" in told
     both = dataclasses.replace(config, demos=(*config.demos, *tiny_rlpd.demos))
     prepare(both, allow_unvalidated=True)
 
@@ -126,7 +134,9 @@ def test_a_dataset_named_twice_is_refused(tiny_rlpd, tmp_path):
     dataset = open_dataset(demos).directory
     (tmp_path / "again").symlink_to(dataset.parent)
     again = str(tmp_path / "again" / dataset.name)
-    with pytest.raises(UsageError, match=r"again/1\.0\.0: named twice"):
+    with pytest.raises(
+        UsageError, match=r"again/1\.0\.0: holds the same episodes as .*demos/1\.0\.0"
+    ):
         train(changed(tiny_rlpd, demos=(demos, again)), tmp_path / "run")
 
 

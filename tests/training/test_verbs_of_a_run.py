@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -131,6 +132,43 @@ def test_a_second_learner_is_refused(tiny_rlpd, tmp_path):
     assert result.returncode == 2
     assert "this run has a learner already" in result.stderr
     assert f"process {os.getpid()}" in result.stderr
+
+
+@pytest.mark.parametrize("verb", ["actor", "learner"])
+def test_a_server_that_does_not_answer_is_told_and_can_be_left(tiny_rlpd, tmp_path, verb):
+    """Where the server is reached through a tunnel that is down."""
+    directory = create(tiny_rlpd, tmp_path / "run")
+    shutil.copytree(tmp_path / "run", tmp_path / "served")
+    served = RunDirectory(tmp_path / "served")
+    server = subprocess.Popen([sys.executable, "-m", "serlds.cli", "serve", str(served.path)])
+    try:
+        wait_for(served.address_file.is_file, 120.0)
+    finally:
+        server.kill()
+        server.wait()
+    for name in ("session.json", served.address_file.name):
+        shutil.copy(served.path / name, directory.path)
+    with contextlib.closing(socket.socket()) as nobody:
+        nobody.bind(("127.0.0.1", 0))  # and does not listen
+        address = f"127.0.0.1:{nobody.getsockname()[1]}"
+        process = subprocess.Popen(
+            [sys.executable, "-m", "serlds.cli", verb, str(directory.path), "--replay", address],
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert f"no replay server answers at {address}; waiting" in process.stderr.readline()
+        process.terminate()
+        assert process.wait(30.0) == 0
+        process.stderr.close()
+
+
+def test_an_actor_beyond_their_number_is_refused(tiny_rlpd, tmp_path):
+    run = create(tiny_rlpd, tmp_path / "run").path
+    command = [sys.executable, "-m", "serlds.cli", "actor", str(run)]
+    command += ["--actor-id", "2", "--actors", "2"]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 2
+    assert "--actor-id 2 of --actors 2: expected 0 to 1" in result.stderr
 
 
 def test_a_port_in_use_ends_with_code_2(tiny_rlpd, tmp_path):
