@@ -145,8 +145,10 @@ def check_resumable(checkpoint: Path, run: RunConfig, adjustable: Collection[str
     may_differ = tuple(f"schedule.{name}:" for name in adjustable)
     if wrong := [line for line in found if not line.startswith(may_differ)]:
         raise UsageError(
-            f"{checkpoint}: was learned with another configuration than the run has now (asked):\n"
-            f"  " + "\n  ".join(wrong) + "\nPut the run's config.json right, or begin a new run."
+            f"{checkpoint} was learned with another configuration (in the run) than config.json "
+            f"has now (asked):\n  "
+            + "\n  ".join(wrong)
+            + "\nPut config.json right, or begin a new run."
         )
 
 
