@@ -94,6 +94,12 @@ def _check_types(provenance: Provenance) -> None:
                 raise TypeError(f"{name}: expected {expected.__name__}, found {value!r}")
 
 
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file's content, as 64 hex digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def dataset_digest(shards: Iterable[Path]) -> str:
     """SHA-256 over the length and masked CRC-32C of each record, in order, as 64 hex digits.
 

@@ -8,7 +8,6 @@ checkpoint.json  counters, the run's record (configuration, datasets, commit, ve
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -21,6 +20,7 @@ import numpy as np
 
 from ..datasets.durable_files import sync_directory, write_durably
 from ..datasets.errors import DamagedDatasetError, SerldsError, UsageError
+from ..datasets.provenance import file_digest
 from .config import RunConfig
 from .config_json import differences, from_dict, run_from_dict, run_to_dict, to_dict
 from .run_directory import RunRecord
@@ -205,13 +205,8 @@ def _check_files(checkpoint: Path, is_asked: Callable[[str], bool]) -> None:
     """Checks files against their digests, which checkpoints of before did not have."""
     for name, digest in _read(checkpoint).get("sha256", {}).items():
         path = checkpoint / name
-        if is_asked(name) and (not path.is_file() or _digest(path) != digest):
+        if is_asked(name) and (not path.is_file() or file_digest(path) != digest):
             raise _damaged(checkpoint, f"{path}: is not as it was written")
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _damaged(checkpoint: Path, what: str) -> DamagedDatasetError:
@@ -236,7 +231,7 @@ def _write(
     values = {
         "counters": to_dict(counters),
         "record": {**to_dict(record), "run": run_to_dict(record.run)},
-        "sha256": {path.relative_to(directory).as_posix(): _digest(path) for path in files},
+        "sha256": {path.relative_to(directory).as_posix(): file_digest(path) for path in files},
     }
     write_durably(directory / CHECKPOINT, (json.dumps(values, indent=2) + "\n").encode())
     _sync_tree(directory)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,7 +13,7 @@ from ...datasets.dataset_files import DatasetCard
 from ...datasets.episode import Episode
 from ...datasets.errors import DatasetNotFoundError
 from ...datasets.paths import DatasetPath
-from ...datasets.provenance import Parent, Provenance
+from ...datasets.provenance import Parent, Provenance, file_digest
 from ...datasets.schema import Schema
 from ..derive import Derivation, DeriveReport, derive
 from ..engine.loading import EpisodeSource
@@ -129,7 +128,7 @@ def run_import(
     names = ", ".join(path.name for path in plan.files[:3])
     more = f" and {len(plan.files) - 3} more" if len(plan.files) > 3 else ""
     origin = f"{names}{more}" or ", ".join(parent.name for parent in plan.parents)
-    files = [{"path": str(path), "sha256": sha256(path)} for path in plan.files]
+    files = [{"path": str(path), "sha256": file_digest(path)} for path in plan.files]
     derivation = Derivation(
         source=plan.source,
         source_name=origin,
@@ -176,12 +175,6 @@ def natural(text: str) -> list[tuple[int, int, str]]:
         (0, int(part), "") if part.isdecimal() and len(part) < 19 else (1, 0, part)
         for part in re.split(r"([0-9]+)", text)
     ]
-
-
-def sha256(path: Path) -> str:
-    """Of a file's content, as 64 hex digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def finding_at(error: Exception, ref: RecordRef, place: str) -> Finding:
